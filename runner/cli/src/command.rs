@@ -1,0 +1,60 @@
+//! The verbs, one a file.
+
+mod down;
+mod gc;
+mod images;
+mod plan;
+mod run;
+mod up;
+
+use std::io::Write as _;
+
+use testbed_model::exit_code::ExitCode;
+
+use crate::args::{AgentRole, Cli, Command};
+use crate::failure::{Failure, OutputError};
+use crate::settings::Settings;
+use crate::usage;
+
+/// Does what the command line asks for.
+pub async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let common = cli.common;
+    match cli.command {
+        None => run::run(&Settings::resolve(&common)?, &cli.run).await,
+        Some(Command::Run(args)) => run::run(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Plan(args)) => plan::plan(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Up(args)) => up::up(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Down(args)) => down::down(&args).await,
+        Some(Command::Images(args)) => images::images(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Gc) => gc::gc().await,
+        Some(Command::Completions { shell }) => {
+            print(&usage::completions(shell))?;
+            Ok(ExitCode::Passed)
+        }
+        Some(Command::Agent { role }) => Ok(agent(role).await),
+    }
+}
+
+/// Inside a container: the agent says everything by its protocol, and ends with 0, or 1 where it could not even begin.
+async fn agent(role: AgentRole) -> ExitCode {
+    let code = match role {
+        AgentRole::Watch { arguments } => testbed_engine::agent::watch::main(arguments).await,
+        AgentRole::Execute => testbed_engine::agent::execute::main().await,
+    };
+    if code == 0 { ExitCode::Passed } else { ExitCode::TestFailed }
+}
+
+/// Writes what was asked for to standard output. A reader that has seen enough, such as `head`, is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(|error| OutputError(error).into()),
+    }
+}
+
+/// A value as JSON for programs, indented and with a line end.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| OutputError(error.into()))?;
+    print(&format!("{text}\n"))
+}

@@ -1,0 +1,90 @@
+//! `testbed run`: resolve, plan, do, tell.
+
+use testbed_engine::docker::Daemon;
+use testbed_engine::events::Events;
+use testbed_engine::host::clock::Clock;
+use testbed_engine::schedule::RunOutcome;
+use testbed_engine::store::Store;
+use testbed_model::event::Event;
+use testbed_model::exit_code::ExitCode;
+use testbed_model::lane::LaneId;
+use testbed_model::plan::Plan;
+use testbed_model::record::Manifest;
+use testbed_model::tier::Tier;
+use testbed_model::verdict;
+
+use crate::args::RunArgs;
+use crate::execution;
+use crate::failure::{Bug, Failure};
+use crate::preparation::Preparation;
+use crate::recording;
+use crate::run_session::{RunSession, missing_tools};
+use crate::settings::Settings;
+use crate::telling::{Show, Telling};
+
+/// Runs a tier.
+pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failure> {
+    let clock = Clock::start();
+    let tier = args.tier.unwrap_or(Tier::Premerge);
+    let mut preparation = Preparation::read(settings, &args.choice.profiles).await?;
+    let plan = preparation.plan(tier, &args.choice)?;
+    let daemon = Daemon::connect().await?;
+    preparation.facts.daemon = Some(daemon.facts().await?);
+    let (events, receiver) = Events::channel(clock);
+    let session = RunSession::begin(daemon, events)?;
+    let mut manifest = recording::manifest(&session.run, &plan, preparation.facts.clone())?;
+    let store = Store::create(&settings.state, &session.run, Some(&plan), &manifest)?;
+    let started = started(&session, &plan, &manifest, &store);
+    let show = if args.json { Show::Json } else { Show::Progress };
+    let telling = Telling::begin(receiver, show, settings.screen, Some(store), session.cancel.clone());
+    session.events.emit(started);
+
+    let missing = missing_tools(args.yes);
+    let result = execution::execute(settings, &preparation, &plan, &session, missing, &mut manifest).await;
+    let (outcome, failure) = match result {
+        Ok(outcome) => (outcome, None),
+        Err(failure) => (RunOutcome::default(), Some(failure)),
+    };
+    let code = exit_code(&outcome, failure.as_ref(), session.is_interrupted());
+    if let Some(failure) = &failure {
+        session.events.emit(failure.event());
+    }
+    let took_ms = clock.elapsed_ms();
+    let run = session.run.clone();
+    session.events.emit(Event::RunFinished { run, counts: outcome.counts, exit_code: code, took_ms });
+    session.end();
+
+    let mut told = telling.end().await.map_err(|error| Bug(error.to_string()))?;
+    if let Some(unwritten) = told.unwritten.take() {
+        return Err(unwritten.into());
+    }
+    told.warn_of_silenced(&settings.screen.style);
+    recording::complete(&mut told, &mut manifest, outcome.counts, code)?;
+    recording::summarize(&told, show, settings.screen, tier)?;
+    match failure {
+        Some(failure) if code != ExitCode::Interrupted => Err(failure),
+        _ => Ok(code),
+    }
+}
+
+/// The first event: what is going to happen.
+fn started(session: &RunSession, plan: &Plan, manifest: &Manifest, store: &Store) -> Event {
+    Event::RunStarted {
+        run: session.run.clone(),
+        tier: Some(plan.tier),
+        plan: manifest.plan.clone(),
+        profiles: plan.stacks.iter().map(|stack| stack.profile.clone()).collect(),
+        lanes: plan.lanes.iter().map(|lane| lane.id.clone()).collect::<Vec<LaneId>>(),
+        skipped: plan.skipped.clone(),
+        folder: recording::folder(store),
+    }
+}
+
+/// A failure has a code of its own; an interrupt outranks it, for what was interrupted may well fail.
+fn exit_code(outcome: &RunOutcome, failure: Option<&Failure>, interrupted: bool) -> ExitCode {
+    match failure {
+        _ if interrupted => ExitCode::Interrupted,
+        Some(failure) => failure.exit_code(),
+        None => verdict::exit_code(&outcome.counts, outcome.damage),
+    }
+}

@@ -1,0 +1,51 @@
+//! Doing what the plan says: images first, then stacks and lanes side by side.
+
+use std::sync::Arc;
+
+use testbed_engine::exec::executor::{Executor, RunContext};
+use testbed_engine::image::MissingTools;
+use testbed_engine::schedule::{self, Capacity, RunOutcome};
+use testbed_model::plan::{Plan, placed};
+use testbed_model::record::Manifest;
+
+use crate::failure::Failure;
+use crate::mounts;
+use crate::preparation::Preparation;
+use crate::recording::{self, SEED};
+use crate::run_session::{AGENT_IMAGE, RunSession, agent_binary};
+use crate::settings::Settings;
+
+/// Executes a plan. When it returns, nothing that it made is left in the daemon.
+pub async fn execute(
+    settings: &Settings,
+    preparation: &Preparation,
+    plan: &Plan,
+    session: &RunSession,
+    missing: MissingTools,
+    manifest: &mut Manifest,
+) -> Result<RunOutcome, Failure> {
+    // The plan's bytes are the same on every machine; only what is executed knows where this one keeps its files.
+    let here = placed(plan, &settings.root.to_string_lossy(), preparation.facts.cores);
+    let (agent_binary, plugin) = (agent_binary()?, settings.root.join("suites/plugin"));
+    mounts::check_stacks(&here.stacks, &agent_binary)?;
+    mounts::check_lanes(&here.lanes, &agent_binary, &plugin)?;
+    session.sweep().await?;
+    let mut names: Vec<String> = plan.images.keys().cloned().collect();
+    if !plan.stacks.is_empty() {
+        names.push(AGENT_IMAGE.to_owned());
+    }
+    let provided = session.images(&preparation.images, &names, missing).await?;
+    manifest.images = recording::images(&provided);
+    let context = RunContext {
+        run: session.run.clone(),
+        project: settings.project.clone(),
+        state: settings.state.clone(),
+        plugin,
+        agent_binary,
+        seed: SEED,
+        stacks: session.stack_context(&preparation.images, None)?,
+    };
+    let executor = Executor::new(session.daemon.clone(), session.events.clone(), context)?;
+    let capacity = Capacity::of_host(preparation.facts.cores, preparation.facts.memory_bytes);
+    Ok(schedule::run(&here, Arc::new(executor), capacity, &session.events, &session.cancel).await)
+}

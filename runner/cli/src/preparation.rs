@@ -1,0 +1,119 @@
+//! From files and facts to a plan: everything that is decided before anything is started.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use testbed_engine::configuration::Texts;
+use testbed_engine::host::facts;
+use testbed_engine::image::Images;
+use testbed_model::exit_code::ExitCode;
+use testbed_model::facts::Facts;
+use testbed_model::hint::Hint;
+use testbed_model::plan::{self, Choice, Environment, Inputs, Plan, PlanError};
+use testbed_model::profile::{self, BASE, Resolved};
+use testbed_model::project::{self, Project};
+use testbed_model::tier::Tier;
+
+use crate::args::ChoiceArgs;
+use crate::failure::Failure;
+use crate::settings::Settings;
+
+/// All that plans are made from.
+#[derive(Debug)]
+pub struct Preparation {
+    /// Facts of host and checkout, without the daemon's.
+    pub facts: Facts,
+    /// The image lock with all that it names.
+    pub images: Images,
+    /// The environments to choose from.
+    pub environments: Vec<Environment>,
+    references: BTreeMap<String, String>,
+    base: Resolved,
+    texts: Texts,
+    settings: Settings,
+}
+
+/// The project under test has no project file.
+#[derive(Debug, thiserror::Error)]
+#[error("no `testbed.toml` in `{folder}`")]
+struct NoProject {
+    folder: String,
+}
+
+impl Hint for NoProject {
+    fn hint(&self) -> Option<String> {
+        Some("name the project's folder by `--project PATH`; README.md shows a small testbed.toml".into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+}
+
+impl Preparation {
+    /// Reads files and gathers facts. With `profiles`, only those are read, so that a broken one does not stop another.
+    pub async fn read(settings: &Settings, profiles: &[String]) -> Result<Self, Failure> {
+        let facts = facts::gather(&settings.project).await;
+        let texts = Texts::read(&settings.root, &settings.project)?;
+        let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+        let references = images.references();
+        let base = profile::resolve(BASE, &texts.profiles, &[])?;
+        let names: Vec<String> = if profiles.is_empty() {
+            profile::names(&texts.profiles).map(str::to_owned).collect()
+        } else {
+            profiles.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+        };
+        let environments =
+            names.iter().map(|name| environment(name, &texts)).collect::<Result<Vec<_>, Failure>>()?;
+        Ok(Self { facts, images, environments, references, base, texts, settings: settings.clone() })
+    }
+
+    /// The project under test.
+    pub fn project(&self) -> Result<Project, Failure> {
+        let Some(text) = &self.texts.project else {
+            return Err(NoProject { folder: self.settings.project.display().to_string() }.into());
+        };
+        Ok(project::parse("testbed.toml", text)?)
+    }
+
+    /// Decides what a run of the tier does.
+    pub fn plan(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Plan, Failure> {
+        let project = self.project()?;
+        let profiles = self.profile_names();
+        let choice = Choice { profiles: choice.profiles.clone(), suites: choice.suites.clone() };
+        let inputs = Inputs {
+            tier,
+            project: &project,
+            base: &self.base,
+            environments: &self.environments,
+            profiles: &profiles,
+            images: &self.references,
+            facts: &self.facts,
+            choice: &choice,
+        };
+        Ok(plan::plan(&inputs)?)
+    }
+
+    /// Plans the one stack of `up`.
+    pub fn stack(&self, profile: &str) -> Result<testbed_model::stack::Stack, Failure> {
+        let profiles = self.profile_names();
+        let environment = plan::choose(&self.environments, Some(profile), &profiles, &self.facts)?;
+        Ok(plan::plan_stack(environment, &self.references)?)
+    }
+
+    fn profile_names(&self) -> BTreeSet<String> {
+        profile::names(&self.texts.profiles).map(str::to_owned).collect()
+    }
+}
+
+fn environment(name: &str, texts: &Texts) -> Result<Environment, Failure> {
+    let resolved = profile::resolve(name, &texts.profiles, &[])?;
+    let text = match &resolved.stack {
+        // Without a stack the model says what is wrong.
+        None => "",
+        Some(stack) => texts.stacks.get(&stack.value).ok_or_else(|| {
+            let fault = resolved.fault(&stack.origin, format!("there is no stack `{}`", stack.value));
+            PlanError::from(fault.with_nearest(&stack.value, texts.stacks.keys().map(String::as_str)))
+        })?,
+    };
+    Ok(Environment::new(resolved, text)?)
+}

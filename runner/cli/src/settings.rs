@@ -1,0 +1,150 @@
+//! Where things are and how to show them: the command line and the environment, resolved once.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+
+use testbed_engine::host::environment;
+use testbed_model::exit_code::ExitCode;
+use testbed_model::hint::Hint;
+use testbed_report::Style;
+use testbed_report::style::{ColourChoice, Glyphs, Surroundings};
+
+use crate::args::{ColorChoice, CommonArgs};
+
+/// Resolved settings of one invocation.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Folder that holds `envs/`, `compose/`, `images/`.
+    pub root: PathBuf,
+    /// Folder of the project under test.
+    pub project: PathBuf,
+    /// Folder of records and caches, below the project.
+    pub state: PathBuf,
+    /// How to show.
+    pub screen: Screen,
+}
+
+/// What standard error can show; progress and messages go there, machine-readable output goes to standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Screen {
+    /// Colours, glyphs and width.
+    pub style: Style,
+    /// Whether lines may be redrawn.
+    pub redraw: bool,
+}
+
+/// The settings cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The working folder is gone.
+    #[error("cannot tell the working folder: {0}")]
+    WorkingFolder(#[source] std::io::Error),
+    /// A folder that the user named is not there.
+    #[error("`{flag} {path}` is not a folder")]
+    NotAFolder {
+        /// Flag.
+        flag: &'static str,
+        /// Path.
+        path: PathBuf,
+    },
+    /// No configuration.
+    #[error("no `envs/default.toml` in `{from}` or above it")]
+    NoRoot {
+        /// Where the search began.
+        from: PathBuf,
+    },
+}
+
+impl Hint for SettingsError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::WorkingFolder(_) => Some("change to a folder that exists".into()),
+            Self::NotAFolder { .. } => Some("check the path".into()),
+            Self::NoRoot { .. } => Some(
+                "start inside a checkout of Testbed, or name it with `--root PATH` or TESTBED_ROOT".into(),
+            ),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+}
+
+impl Settings {
+    /// Resolves flags, environment and the folders upward from the working folder.
+    pub fn resolve(args: &CommonArgs) -> Result<Self, SettingsError> {
+        let here = environment::working_folder().map_err(SettingsError::WorkingFolder)?;
+        let root = match &args.root {
+            Some(path) => existing("--root", path, &here)?,
+            None => upward(&here, "envs/default.toml")
+                .ok_or_else(|| SettingsError::NoRoot { from: here.clone() })?,
+        };
+        let project = match &args.project {
+            Some(path) => existing("--project", path, &here)?,
+            None => upward(&here, "testbed.toml").unwrap_or_else(|| root.clone()),
+        };
+        let state = project.join(".testbed");
+        Ok(Self { root, project, state, screen: Screen::of_stderr(args.color) })
+    }
+}
+
+impl Screen {
+    /// What standard error can show.
+    pub fn of_stderr(choice: ColorChoice) -> Self {
+        let terminal = std::io::stderr().is_terminal();
+        let variable = environment::variable;
+        let (term, no_color) = (variable("TERM"), variable("NO_COLOR"));
+        let (clicolor, forced) = (variable("CLICOLOR"), variable("CLICOLOR_FORCE"));
+        let around = Surroundings {
+            terminal,
+            term: term.as_deref(),
+            no_color: no_color.as_deref(),
+            clicolor: clicolor.as_deref(),
+            clicolor_force: forced.as_deref(),
+        };
+        let choice = match choice {
+            ColorChoice::Auto => ColourChoice::Auto,
+            ColorChoice::Always => ColourChoice::Always,
+            ColorChoice::Never => ColourChoice::Never,
+        };
+        let locale = variable("LC_ALL").or_else(|| variable("LC_CTYPE")).or_else(|| variable("LANG"));
+        let style = Style {
+            colours: choice.resolve(&around),
+            glyphs: Glyphs::of_terminal(term.as_deref(), locale.as_deref()),
+            width: console::Term::stderr().size_checked().map_or(110, |(_, columns)| usize::from(columns)),
+        };
+        Self { style, redraw: terminal && term.as_deref() != Some("dumb") }
+    }
+}
+
+fn existing(flag: &'static str, path: &Path, here: &Path) -> Result<PathBuf, SettingsError> {
+    let full = here.join(path);
+    if full.is_dir() {
+        Ok(full.canonicalize().unwrap_or(full))
+    } else {
+        Err(SettingsError::NotAFolder { flag, path: path.to_owned() })
+    }
+}
+
+/// The nearest folder, from `here` upward, that holds `name`.
+fn upward(here: &Path, name: &str) -> Option<PathBuf> {
+    here.ancestors().find(|folder| folder.join(name).is_file()).map(Path::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::upward;
+
+    #[test]
+    fn a_file_is_found_from_any_folder_below_it() {
+        let root = tempfile::tempdir().unwrap();
+        let deep = root.path().join("a/b");
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(root.path().join("testbed.toml"), "").unwrap();
+        assert_eq!(upward(&deep, "testbed.toml").as_deref(), Some(root.path()));
+        assert_eq!(upward(&deep, "no-such-file.toml"), None);
+    }
+}

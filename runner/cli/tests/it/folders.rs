@@ -1,0 +1,107 @@
+//! Folders that are not there, not readable, or not what they should be.
+
+use std::fs;
+
+use testbed_model::exit_code::ExitCode;
+
+use crate::site::Site;
+
+#[test]
+fn outside_of_a_checkout_the_way_in_is_named() {
+    insta::assert_snapshot!(Site::empty().refuses(["plan"], ExitCode::Usage), @r"
+    error: no `envs/default.toml` in `[site]` or above it
+    hint: start inside a checkout of Testbed, or name it with `--root PATH` or TESTBED_ROOT
+    ");
+}
+
+#[test]
+fn a_root_without_profiles_is_named() {
+    let site = Site::small().without("envs");
+    insta::assert_snapshot!(site.refuses(["plan"], ExitCode::Usage), @r"
+    error: no `envs/default.toml` in `[site]` or above it
+    hint: start inside a checkout of Testbed, or name it with `--root PATH` or TESTBED_ROOT
+    ");
+    insta::assert_snapshot!(site.refuses(["plan", "--root", "."], ExitCode::Usage), @r"
+    error: cannot read `[site]/envs`: No such file or directory (os error 2)
+    hint: restore it, or name another folder by `--root PATH`
+    ");
+}
+
+#[test]
+fn a_root_without_its_base_layer_is_named() {
+    let site = Site::small().without("envs/default.toml");
+    insta::assert_snapshot!(site.refuses(["plan", "--root", "."], ExitCode::Usage), @r"
+    error: there is no base layer `envs/default.toml`
+    hint: name the folder that holds `envs/` by `--root PATH`
+    ");
+}
+
+#[test]
+fn a_root_without_stacks_is_named() {
+    let site = Site::small().without("compose");
+    insta::assert_snapshot!(site.refuses(["plan"], ExitCode::Usage), @r"
+    error: cannot read `[site]/compose`: No such file or directory (os error 2)
+    hint: restore it, or name another folder by `--root PATH`
+    ");
+}
+
+#[test]
+fn a_folder_on_the_command_line_must_be_one() {
+    let site = Site::small();
+    insta::assert_snapshot!(site.refuses(["plan", "--root", "nowhere"], ExitCode::Usage), @r"
+    error: `--root nowhere` is not a folder
+    hint: check the path
+    ");
+    insta::assert_snapshot!(site.refuses(["plan", "--project", "testbed.toml"], ExitCode::Usage), @r"
+    error: `--project testbed.toml` is not a folder
+    hint: check the path
+    ");
+    let mut plan = site.command(["plan"]);
+    plan.env("TESTBED_ROOT", "nowhere");
+    insta::assert_snapshot!(site.refused(&mut plan, ExitCode::Usage), @r"
+    error: `--root nowhere` is not a folder
+    hint: check the path
+    ");
+}
+
+#[test]
+fn a_file_that_is_not_text_is_named() {
+    let site = Site::small().with_bytes("envs/small.toml", b"stack = \"\xff\xfe\"\n");
+    insta::assert_snapshot!(site.refuses(["plan"], ExitCode::Usage), @r"
+    error: cannot read `[site]/envs/small.toml`: stream did not contain valid UTF-8
+    hint: save it as UTF-8
+    ");
+}
+
+#[test]
+fn a_folder_in_the_place_of_a_file_is_named() {
+    let site = Site::small().with("envs/folder.toml/x", "");
+    let told = site.refuses(["plan"], ExitCode::Usage);
+    assert!(told.contains("envs/folder.toml"), "{told}");
+}
+
+#[test]
+fn a_working_folder_that_is_gone_is_told() {
+    let site = Site::small();
+    let gone = site.path().join("gone");
+    fs::create_dir(&gone).unwrap();
+    // The shell removes the folder under its own feet.
+    let script = "cd gone && rmdir ../gone && exec \"$0\" plan";
+    let mut shell = crate::site::command(std::path::Path::new("sh"), ["-c", script]);
+    shell.arg(crate::site::binary()).current_dir(site.path());
+    insta::assert_snapshot!(site.refused(&mut shell, ExitCode::Usage), @r"
+    error: cannot tell the working folder: No such file or directory (os error 2)
+    hint: change to a folder that exists
+    ");
+}
+
+#[test]
+fn the_configuration_is_found_from_any_folder_below_it() {
+    let site = Site::small().with("a/b/c/file", "");
+    let above = site.testbed(["plan", "--json"]);
+    let mut plan = site.command(["plan", "--json"]);
+    plan.current_dir(site.path().join("a/b/c"));
+    let below = site.ended(&mut plan);
+    assert_eq!((above.code(), below.code()), (ExitCode::Passed, ExitCode::Passed), "{}", below.told());
+    assert_eq!(above.out, below.out);
+}

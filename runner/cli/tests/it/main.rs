@@ -1,0 +1,21 @@
+//! The command line as its users meet it, on fixture projects, without a daemon.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
+#![allow(clippy::disallowed_methods, reason = "a test stands outside of the house")]
+#![allow(
+    clippy::format_push_string,
+    clippy::format_collect,
+    reason = "what a fixture's text costs matters to nobody"
+)]
+
+#[path = "../site/mod.rs"]
+mod site;
+
+mod command_line;
+mod compose_file;
+mod daemon_address;
+mod folders;
+mod image_lock;
+mod output;
+mod plan;
+mod profile;
+mod project_file;

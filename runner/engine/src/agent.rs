@@ -1,0 +1,4 @@
+//! The runner inside containers: one binary, linked statically, that is mounted where it is needed.
+
+pub mod execute;
+pub mod watch;

@@ -1,0 +1,123 @@
+//! The user's files as texts, for the model to read: profiles, stacks, the project file, the image lock.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use testbed_model::exit_code::ExitCode;
+use testbed_model::hint::Hint;
+
+/// Texts by the names that messages use: paths relative to the configuration's root.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// `envs/NAME.toml` by `NAME`.
+    pub profiles: BTreeMap<String, String>,
+    /// Compose files by path, such as `compose/mocker.yaml`.
+    pub stacks: BTreeMap<String, String>,
+    /// `testbed.toml` of the project under test, where it has one.
+    pub project: Option<String>,
+    /// `images/images.lock.json`.
+    pub images: String,
+}
+
+/// A file that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read `{path}`: {source}")]
+pub struct ReadError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl Hint for ReadError {
+    fn hint(&self) -> Option<String> {
+        Some(match self.source.kind() {
+            io::ErrorKind::NotFound => "restore it, or name another folder by `--root PATH`".into(),
+            io::ErrorKind::PermissionDenied => "make it readable for this user".into(),
+            io::ErrorKind::InvalidData => "save it as UTF-8".into(),
+            _ => "check the disk and the file system".into(),
+        })
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+}
+
+impl Texts {
+    /// Reads what is below the configuration's root and the project's own file.
+    pub fn read(root: &Path, project: &Path) -> Result<Self, ReadError> {
+        let profiles = folder(root, "envs", "toml")?
+            .into_iter()
+            .filter_map(|(path, text)| {
+                let stem = Path::new(&path).file_stem()?.to_str()?.to_owned();
+                Some((stem, text))
+            })
+            .collect();
+        let project = project.join("testbed.toml");
+        let project = if project.exists() { Some(file(&project)?) } else { None };
+        Ok(Self {
+            profiles,
+            stacks: folder(root, "compose", "yaml")?,
+            project,
+            images: file(&root.join("images/images.lock.json"))?,
+        })
+    }
+}
+
+/// Every file of one kind directly in a folder, by its path relative to the root.
+fn folder(root: &Path, name: &str, extension: &str) -> Result<BTreeMap<String, String>, ReadError> {
+    let path = root.join(name);
+    let failed = |source| ReadError { path: path.clone(), source };
+    let mut texts = BTreeMap::new();
+    for entry in fs::read_dir(&path).map_err(failed)? {
+        let entry = entry.map_err(failed)?.path();
+        let Some(file_name) = entry.file_name().and_then(|name| name.to_str()) else { continue };
+        if entry.extension().is_some_and(|e| e == extension) {
+            texts.insert(format!("{name}/{file_name}"), file(&entry)?);
+        }
+    }
+    Ok(texts)
+}
+
+fn file(path: &Path) -> Result<String, ReadError> {
+    fs::read_to_string(path).map_err(|source| ReadError { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use testbed_model::hint::Hint as _;
+
+    use super::Texts;
+
+    #[test]
+    fn files_are_known_by_the_names_that_messages_use() {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in [
+            ("envs/default.toml", "a"),
+            ("envs/notes.txt", "not a profile"),
+            ("compose/x.yaml", "b"),
+            ("images/images.lock.json", "{}"),
+        ] {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        }
+        let texts = Texts::read(root.path(), root.path()).unwrap();
+        assert_eq!(texts.profiles.keys().collect::<Vec<_>>(), ["default"]);
+        assert_eq!(texts.stacks.keys().collect::<Vec<_>>(), ["compose/x.yaml"]);
+        assert_eq!(texts.project, None);
+    }
+
+    #[test]
+    fn a_file_that_is_not_text_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir_all(root.path().join("envs")).unwrap();
+        fs::write(root.path().join("envs/default.toml"), [0xff, 0xfe]).unwrap();
+        let error = Texts::read(root.path(), root.path()).unwrap_err();
+        assert!(error.to_string().contains("envs/default.toml"), "{error}");
+        assert_eq!(error.hint().unwrap(), "save it as UTF-8");
+    }
+}

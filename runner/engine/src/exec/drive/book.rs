@@ -1,0 +1,214 @@
+//! What is heard of a lane becomes events, and the lane's book is kept.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use testbed_model::case::{CaseResult, Counts};
+use testbed_model::event::{Event, LaneFailure, LogWindow};
+use testbed_model::lane::{Lane, LaneId};
+use testbed_model::stack::Millis;
+
+use super::{Ends, red};
+use crate::events::Events;
+use crate::exec::heard::{Decoder, Heard};
+use crate::exec::job::Said;
+use crate::exec::ledger::{Cut, Ledger};
+
+/// How many lines of each service's log a red case shows.
+const WINDOW_LINES: usize = 20;
+
+/// Logs arrive a moment after they were written. So many red cases wait that long for theirs; when there are more, what
+/// is wrong is in the first ones.
+const LOG_DELAY: Duration = Duration::from_millis(120);
+const PATIENT_CASES: u32 = 20;
+
+/// How many of the tool's last lines a failure of the lane shows.
+const LAST_LINES: usize = 40;
+
+/// One lane's book.
+pub(super) struct Book<'a> {
+    events: &'a Events,
+    lane: &'a LaneId,
+    /// The profile of the lane's stack.
+    profile: Option<&'a str>,
+    decoder: Box<dyn Decoder>,
+    ledger: Ledger,
+    ends: Ends,
+    last_lines: VecDeque<String>,
+    agent_failed: Option<String>,
+    exited: bool,
+}
+
+impl<'a> Book<'a> {
+    pub(super) fn new(
+        events: &'a Events,
+        lane: &'a Lane,
+        profile: Option<&'a str>,
+        decoder: Box<dyn Decoder>,
+    ) -> Self {
+        Self {
+            events,
+            lane: &lane.id,
+            profile,
+            decoder,
+            ledger: Ledger::default(),
+            ends: Ends::new(),
+            last_lines: VecDeque::new(),
+            agent_failed: None,
+            exited: false,
+        }
+    }
+
+    /// Takes one thing that the agent said.
+    pub(super) async fn hear(&mut self, said: Said) {
+        match &said {
+            Said::StepFinished { step, end, .. } => {
+                self.ends.insert(step.clone(), end.clone());
+            }
+            Said::Failed { message } => self.agent_failed = Some(message.clone()),
+            Said::Exit { .. } => self.exited = true,
+            Said::Line { line, .. } => {
+                self.last_lines.push_back(line.clone());
+                if self.last_lines.len() > LAST_LINES {
+                    self.last_lines.pop_front();
+                }
+            }
+            _ => {}
+        }
+        for heard in self.decoder.hear(&said) {
+            self.take(heard).await;
+        }
+    }
+
+    async fn take(&mut self, heard: Heard) {
+        let lane = self.lane.clone();
+        match heard {
+            Heard::Collected { cases, deselected } => {
+                self.ledger.collected(&cases);
+                self.events.emit(Event::CasesCollected { lane, cases, deselected });
+            }
+            Heard::Started { case } => {
+                if self.ledger.started(&case, self.now_ms()) {
+                    self.events.emit(Event::CaseStarted { lane, case });
+                }
+            }
+            Heard::Finished(result) => {
+                if let Some((result, began)) = self.ledger.finished(result, self.now_ms()) {
+                    self.tell(result, began).await;
+                }
+            }
+            Heard::Output(printed) => self.events.emit(Event::LaneOutput { lane, line: printed }),
+        }
+    }
+
+    /// Ends what has not ended.
+    pub(super) async fn close(&mut self, cut: &Cut) {
+        for (result, began) in self.ledger.close(cut, self.now_ms()) {
+            self.tell(result, began).await;
+        }
+    }
+
+    /// The case that should have been ended by its tool `watched_ms` after its start, if there is one.
+    pub(super) fn overdue(&self, watched_ms: Millis, limit_ms: Millis) -> Option<Cut> {
+        let case = self.ledger.overdue(self.now_ms(), watched_ms)?.to_owned();
+        Some(Cut::CaseOverdue { case, limit_ms })
+    }
+
+    pub(super) const fn counts(&self) -> Counts {
+        self.ledger.counts()
+    }
+
+    pub(super) fn agent_failed(&self) -> Option<&str> {
+        self.agent_failed.as_deref()
+    }
+
+    pub(super) const fn has_exited(&self) -> bool {
+        self.exited
+    }
+
+    /// Why the lane failed beyond its cases, by what its tool said.
+    pub(super) fn judge(&self) -> Option<String> {
+        self.decoder.judge(&self.ends, red(&self.ledger.counts()))
+    }
+
+    pub(super) fn failure(&self, message: String, environment: bool) -> LaneFailure {
+        LaneFailure { message, environment, log: self.last_lines.iter().cloned().collect() }
+    }
+
+    pub(super) fn warn(&self, message: String, hint: &str) {
+        self.events.emit(Event::Warning { message, hint: Some(hint.to_owned()) });
+    }
+
+    async fn tell(&self, result: CaseResult, began: Millis) {
+        let service_logs = self.logs_of(&result, began).await;
+        self.events.emit(Event::CaseFinished { lane: self.lane.clone(), result, service_logs });
+    }
+
+    async fn logs_of(&self, result: &CaseResult, began_ms: Millis) -> Vec<LogWindow> {
+        let Some(profile) = self.profile.filter(|_| result.outcome.is_red()) else { return Vec::new() };
+        let ended_us = self.events.clock().elapsed_us();
+        if self.ledger.counts().red() <= PATIENT_CASES {
+            tokio::time::sleep(LOG_DELAY).await;
+        }
+        let delay_us = u64::try_from(LOG_DELAY.as_micros()).unwrap_or_default();
+        self.events.recent_logs(profile, began_ms * 1000, ended_us + delay_us, WINDOW_LINES)
+    }
+
+    fn now_ms(&self) -> Millis {
+        self.events.clock().elapsed_ms()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use testbed_model::case::Outcome;
+    use testbed_model::event::Event;
+    use testbed_model::lane::SuiteKind;
+
+    use super::Book;
+    use crate::events::Events;
+    use crate::exec::job::{Said, StepEnd};
+    use crate::exec::ledger::Cut;
+    use crate::exec::pytest::Pytest;
+    use crate::exec::site::tests::lane;
+    use crate::host::clock::Clock;
+
+    fn event(event: serde_json::Value) -> Said {
+        Said::Event { event }
+    }
+
+    #[tokio::test]
+    async fn a_red_case_shows_what_its_services_logged_meanwhile_and_a_cut_one_is_not_lost() {
+        let (events, mut receiver) = Events::channel(Clock::start());
+        let lane = lane(SuiteKind::Pytest, "e2e", Some("mocker"));
+        let mut book = Book::new(&events, &lane, Some("mocker"), Box::new(Pytest::default()));
+        let log = |line: &str| {
+            let (stack, service) = ("mocker".to_owned(), "worker-0".to_owned());
+            events.emit(Event::ServiceLog { stack, service, line: line.to_owned() });
+        };
+        let cases = json!([{"id": "a"}, {"id": "b"}]);
+        book.hear(event(json!({"event": "collected", "cases": cases, "deselected": 1}))).await;
+        log("too early");
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        book.hear(event(json!({"event": "started", "id": "a"}))).await;
+        log("meanwhile");
+        book.hear(event(json!({"event": "finished", "id": "a", "outcome": "failed"}))).await;
+        book.hear(event(json!({"event": "started", "id": "b"}))).await;
+        let end = StepEnd::Signal(11);
+        book.hear(Said::StepFinished { step: "pytest".to_owned(), end, took_ms: 1 }).await;
+        let judged = book.judge().unwrap();
+        book.close(&Cut::ToolEnded(judged)).await;
+        let mut finished = Vec::new();
+        while let Ok(stamped) = receiver.try_recv() {
+            if let Event::CaseFinished { result, service_logs, .. } = stamped.event {
+                finished.push((result.case.id, result.outcome, result.message, service_logs));
+            }
+        }
+        assert_eq!(finished.len(), 2);
+        assert_eq!(finished[0].3[0].lines, ["meanwhile"]);
+        let message = "it was running when pytest was ended by signal 11";
+        assert_eq!((finished[1].1, finished[1].2.as_deref()), (Outcome::Error, Some(message)));
+        assert_eq!(book.counts().red(), 2);
+    }
+}

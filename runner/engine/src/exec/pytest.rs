@@ -1,0 +1,267 @@
+//! pytest with Testbed's plugin, which tells each case's end as it happens.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::Value;
+use testbed_model::case::{Case, CaseResult, Outcome};
+use testbed_model::lane::Lane;
+use testbed_model::stack::Millis;
+
+use super::heard::{Decoder, Heard, Red, bare_case};
+use super::job::{EventPipe, Output, Said, Step, StepEnd};
+use super::site::{Assembly, HOME, Site, StackSite, TEMPORARY, WORK};
+use super::stack_facts;
+
+/// Where the plugin is mounted.
+const PLUGIN: &str = "/testbed/plugin";
+
+const STEP: &str = "pytest";
+
+/// What is created and done for a pytest lane.
+pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly {
+    let mut assembly = Assembly::new(lane, site, stack, WORK);
+    assembly.mount(&site.plugin, PLUGIN);
+    assembly.set("PYTHONPATH", PLUGIN);
+    if let Some(stack) = stack {
+        stack_facts::tell(&mut assembly, lane, site, stack);
+    }
+    assembly.job.steps.push(Step {
+        id: STEP.to_owned(),
+        argv: arguments(lane),
+        output: Output::Merged,
+        events: EventPipe::Open,
+        ..Step::default()
+    });
+    assembly
+}
+
+fn arguments(lane: &Lane) -> Vec<String> {
+    let mut argv: Vec<String> =
+        ["python3", "-m", "pytest", "-p", "testbed_pytest", "--strict-markers"].map(str::to_owned).into();
+    argv.extend([
+        "--continue-on-collection-errors".to_owned(),
+        "--color=no".to_owned(),
+        format!("--rootdir={WORK}"),
+        format!("--basetemp={TEMPORARY}/pytest"),
+        "-o".to_owned(),
+        format!("cache_dir={HOME}/cache/pytest"),
+        format!("--timeout={}", seconds(lane.timeouts.case_ms)),
+    ]);
+    if lane.workers > 1 {
+        argv.extend(["-n".to_owned(), lane.workers.to_string(), "--dist=loadscope".to_owned()]);
+        // A case that ends its worker is executed again by the next one, and ends that too.
+        argv.push(format!("--max-worker-restart={}", lane.workers));
+    }
+    if let Some(expression) = &lane.expression {
+        argv.extend(["-m".to_owned(), expression.clone()]);
+    }
+    argv.extend(lane.arguments.iter().cloned());
+    argv.extend(lane.paths.iter().cloned());
+    argv
+}
+
+fn seconds(ms: Millis) -> String {
+    let (whole, rest) = (ms / 1000, ms % 1000);
+    if rest == 0 { whole.to_string() } else { format!("{whole}.{rest:03}") }
+}
+
+/// Understands the plugin's events.
+#[derive(Clone, Debug, Default)]
+pub struct Pytest {
+    /// What the plugin said of the session as a whole.
+    session: Session,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Session {
+    /// Whether the plugin announced the cases.
+    collected: bool,
+    /// The session's own exit code, if it came to its end.
+    exit_code: Option<i64>,
+    /// First line of an internal error.
+    internal_error: Option<String>,
+}
+
+impl Decoder for Pytest {
+    fn hear(&mut self, said: &Said) -> Vec<Heard> {
+        match said {
+            Said::Line { line, .. } => vec![Heard::Output(line.clone())],
+            Said::Event { event } => match Told::deserialize(event) {
+                Ok(told) => self.understand(told),
+                // A newer plugin may tell what this runner does not know; the lane's log keeps it.
+                Err(_) => vec![Heard::Output(format!("event: {event}"))],
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn judge(&self, ends: &BTreeMap<String, StepEnd>, red: Red) -> Option<String> {
+        if let Some(error) = &self.session.internal_error {
+            return Some(format!("pytest had an internal error: {error}"));
+        }
+        match ends.get(STEP) {
+            None => Some("pytest was not executed".to_owned()),
+            Some(StepEnd::Code(0 | 1 | 5)) if !self.session.collected => {
+                Some("pytest ended without a word from Testbed's plugin".to_owned())
+            }
+            Some(StepEnd::Code(0 | 5)) => None,
+            Some(StepEnd::Code(1)) if red == Red::Some => None,
+            Some(StepEnd::Code(1)) => Some("pytest failed although no case did".to_owned()),
+            Some(StepEnd::Code(2)) if red == Red::Some => Some("pytest was interrupted".to_owned()),
+            Some(StepEnd::Code(4)) => Some("pytest refused its arguments or configuration".to_owned()),
+            Some(end) => Some(format!("pytest {end}")),
+        }
+    }
+}
+
+/// The plugin's events.
+#[derive(Debug, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+enum Told {
+    Collected {
+        #[serde(default)]
+        cases: Vec<Case>,
+        #[serde(default)]
+        deselected: u32,
+    },
+    CollectError {
+        file: String,
+        #[serde(default)]
+        message: Option<String>,
+        #[serde(default)]
+        longrepr: Option<String>,
+    },
+    CollectSkipped {
+        file: String,
+        #[serde(default)]
+        reason: Option<String>,
+    },
+    Started {
+        id: String,
+    },
+    Finished(Box<Finished>),
+    InternalError {
+        #[serde(default)]
+        message: Option<String>,
+    },
+    SessionFinished {
+        exit_code: i64,
+    },
+}
+
+#[derive(Debug, Deserialize)]
+struct Finished {
+    id: String,
+    outcome: String,
+    #[serde(default)]
+    file: Option<String>,
+    #[serde(default)]
+    line: Option<u32>,
+    #[serde(default)]
+    attempt: Option<u32>,
+    #[serde(default)]
+    duration_s: Option<f64>,
+    #[serde(default)]
+    timed_out: bool,
+    #[serde(default)]
+    message: Option<String>,
+    #[serde(default)]
+    longrepr: Option<String>,
+    #[serde(default)]
+    reason: Option<String>,
+    #[serde(default)]
+    stdout: Option<Value>,
+    #[serde(default)]
+    stderr: Option<Value>,
+    #[serde(default)]
+    log: Option<Value>,
+}
+
+impl Pytest {
+    fn understand(&mut self, told: Told) -> Vec<Heard> {
+        match told {
+            Told::Collected { cases, deselected } => {
+                self.session.collected = true;
+                vec![Heard::Collected { cases, deselected }]
+            }
+            Told::CollectError { file, message, longrepr } => {
+                let message = Some(message.unwrap_or_else(|| "the file could not be collected".to_owned()));
+                vec![Heard::Finished(of_file(file, Outcome::Error, message, longrepr))]
+            }
+            Told::CollectSkipped { file, reason } => {
+                vec![Heard::Finished(of_file(file, Outcome::Skipped, reason, None))]
+            }
+            Told::Started { id } => vec![Heard::Started { case: id }],
+            // The next attempt follows; the case has not ended.
+            Told::Finished(finished) if finished.outcome == "rerun" => Vec::new(),
+            Told::Finished(finished) => vec![Heard::Finished(finished.result())],
+            Told::InternalError { message } => {
+                let message = message.unwrap_or_default();
+                // The last line of a traceback says what it was.
+                let last = message.lines().map(str::trim).rfind(|line| !line.is_empty());
+                self.session.internal_error = Some(last.unwrap_or("without a message").to_owned());
+                message.lines().map(|line| Heard::Output(line.to_owned())).collect()
+            }
+            Told::SessionFinished { exit_code } => {
+                self.session.exit_code = Some(exit_code);
+                Vec::new()
+            }
+        }
+    }
+}
+
+impl Finished {
+    fn result(self) -> CaseResult {
+        let outcome = match self.outcome.as_str() {
+            "passed" | "xpassed" => Outcome::Passed,
+            "failed" | "error" if self.timed_out => Outcome::TimedOut,
+            "failed" => Outcome::Failed,
+            "skipped" => Outcome::Skipped,
+            "xfailed" => Outcome::ExpectedFailure,
+            _ => Outcome::Error,
+        };
+        let output = captured(&[("", &self.stdout), ("standard error", &self.stderr), ("log", &self.log)]);
+        CaseResult {
+            case: Case { id: self.id, file: self.file, line: self.line, markers: Vec::new() },
+            outcome,
+            duration_ms: milliseconds(self.duration_s),
+            attempts: self.attempt.unwrap_or(1).max(1),
+            message: self.message.or(self.reason),
+            details: self.longrepr,
+            output,
+        }
+    }
+}
+
+/// A result of a whole file, which has no cases.
+fn of_file(file: String, outcome: Outcome, message: Option<String>, details: Option<String>) -> CaseResult {
+    let case = Case { file: Some(file.clone()), ..bare_case(file) };
+    CaseResult { case, outcome, duration_ms: 0, attempts: 1, message, details, output: String::new() }
+}
+
+fn milliseconds(duration_s: Option<f64>) -> Millis {
+    let duration = duration_s.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
+    duration.and_then(|duration| Millis::try_from(duration.as_millis()).ok()).unwrap_or_default()
+}
+
+/// What the case printed, each kind under its name where there are several.
+fn captured(parts: &[(&str, &Option<Value>)]) -> String {
+    let mut output = String::new();
+    for (name, text) in parts {
+        let Some(text) = text.as_ref().and_then(Value::as_str).filter(|text| !text.is_empty()) else {
+            continue;
+        };
+        if !name.is_empty() {
+            output.push_str(&["--- ", name, " ---\n"].concat());
+        }
+        output.push_str(text);
+        if !text.ends_with('\n') {
+            output.push('\n');
+        }
+    }
+    output
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,591 @@
+//! Bring-ups told as sequences of what happened and what is to be done.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use testbed_model::event::{Event, StackFailure, StackFailureCause};
+use testbed_model::stack::{Condition, Healthcheck, Limits, Probe, Ready, Service, Stack, StackTimeouts};
+
+use super::{Action, Bringup, Input, Target};
+use crate::docker::{ExitInfo, Health};
+
+const STARTED: Condition = Condition::ServiceStarted;
+const HEALTHY: Condition = Condition::ServiceHealthy;
+const COMPLETED: Condition = Condition::ServiceCompletedSuccessfully;
+
+pub fn service(name: &str, probe: Option<Probe>, depends_on: &[(&str, Condition)]) -> Service {
+    Service {
+        name: name.to_owned(),
+        image: "image".to_owned(),
+        image_reference: "image:1".to_owned(),
+        entrypoint: None,
+        command: None,
+        environment: BTreeMap::new(),
+        working_dir: None,
+        user: "10001:10001".to_owned(),
+        mounts: Vec::new(),
+        tmpfs: BTreeMap::new(),
+        depends_on: depends_on.iter().map(|(name, condition)| ((*name).to_owned(), *condition)).collect(),
+        healthcheck: None,
+        probe,
+        limits: Limits { memory_bytes: 1, nano_cpus: 1, pids: 1 },
+        devices: Vec::new(),
+        shm_size: None,
+        ulimits: BTreeMap::new(),
+        cap_add: BTreeSet::new(),
+        cap_drop: BTreeSet::new(),
+        read_only: true,
+        no_new_privileges: true,
+        init: false,
+        labels: BTreeMap::new(),
+        aliases: BTreeSet::new(),
+        stop_grace_ms: 10_000,
+    }
+}
+
+const TCP: Probe = Probe::Tcp { port: 80 };
+
+pub fn stack(services: impl IntoIterator<Item = Service>, ready: &str) -> Stack {
+    Stack {
+        profile: "p".to_owned(),
+        source: "compose/p.yaml".to_owned(),
+        services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+        volumes: BTreeSet::new(),
+        ready: Ready {
+            service: ready.to_owned(),
+            probe: Probe::Chat { port: 8000, model: "tiny".to_owned() },
+        },
+        facts: BTreeMap::new(),
+        timeouts: StackTimeouts { ready_ms: 60_000, stop_ms: 10_000 },
+        egress: false,
+    }
+}
+
+/// NATS and etcd, probed; a frontend that is asked; a worker. Both of the latter wait for the former to be started.
+fn dynamo(condition: Condition) -> Stack {
+    let depends_on = [("nats", condition), ("etcd", condition)];
+    stack(
+        [
+            service("nats", Some(TCP), &[]),
+            service("etcd", Some(TCP), &[]),
+            service("frontend", Some(TCP), &depends_on),
+            service("worker", Some(TCP), &depends_on),
+        ],
+        "frontend",
+    )
+}
+
+/// A bring-up, and what it wants done.
+struct Script {
+    machine: Bringup,
+    now_ms: u64,
+    wanted: Vec<Action>,
+}
+
+impl Script {
+    /// With as many starts at a time as there are services.
+    fn new(stack: &Stack) -> Self {
+        Self::with(stack, usize::MAX)
+    }
+
+    fn with(stack: &Stack, parallel: usize) -> Self {
+        let machine = Bringup::new(stack, parallel);
+        let wanted = machine.begin();
+        Self { machine, now_ms: 0, wanted }
+    }
+
+    fn tell(&mut self, input: Input) -> &mut Self {
+        self.now_ms += 1;
+        let actions = self.machine.step(self.now_ms, input);
+        self.wanted.extend(actions);
+        self
+    }
+
+    fn network(&mut self) -> &mut Self {
+        self.tell(Input::NetworkCreated)
+    }
+
+    fn created(&mut self, services: &[&str]) -> &mut Self {
+        for service in services {
+            self.tell(Input::Created { service: (*service).to_owned() });
+        }
+        self
+    }
+
+    fn started(&mut self, services: &[&str]) -> &mut Self {
+        for service in services {
+            self.tell(Input::Started { service: (*service).to_owned(), container: format!("c-{service}") });
+        }
+        self
+    }
+
+    fn proven(&mut self, services: &[&str]) -> &mut Self {
+        for service in services {
+            let target = Target::Service((*service).to_owned());
+            self.tell(Input::Succeeded { target, answer: "200".to_owned() });
+        }
+        self
+    }
+
+    fn chat(&mut self) -> &mut Self {
+        self.tell(Input::Succeeded { target: Target::Stack, answer: "200".to_owned() })
+    }
+
+    fn answered(&mut self, target: Target, answer: &str) -> &mut Self {
+        self.tell(Input::Answered { target, answer: answer.to_owned() })
+    }
+
+    fn exited(&mut self, service: &str, code: i64) -> &mut Self {
+        let exit = ExitInfo { code, oom_killed: code == 137 };
+        self.tell(Input::Exited { service: service.to_owned(), exit })
+    }
+
+    fn time_is_over(&mut self) -> &mut Self {
+        self.now_ms = self.machine.deadline_ms();
+        self.tell(Input::Tick)
+    }
+
+    /// What was wanted since the last asking.
+    fn take(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.wanted)
+    }
+
+    fn starts(&mut self) -> Vec<String> {
+        let starts = self.take().into_iter().filter_map(|action| match action {
+            Action::Start { service } => Some(service),
+            _ => None,
+        });
+        starts.collect()
+    }
+
+    fn failure(&mut self) -> StackFailure {
+        let failures: Vec<_> = self
+            .take()
+            .into_iter()
+            .filter_map(|action| match action {
+                Action::Fail(failure) => Some(failure),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(failures.len(), 1, "exactly one failure");
+        failures.into_iter().next().unwrap()
+    }
+
+    fn is_finished(&mut self) -> bool {
+        self.take().contains(&Action::Finish)
+    }
+}
+
+fn probes(actions: &[Action]) -> Vec<&Target> {
+    let probes = actions.iter().filter_map(|action| match action {
+        Action::Probe { target, .. } => Some(target),
+        _ => None,
+    });
+    probes.collect()
+}
+
+#[test]
+fn everything_is_created_at_once_dependencies_first() {
+    let mut script = Script::new(&dynamo(STARTED));
+    let created: Vec<_> = script
+        .take()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Create { service } => Some(service),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(created, ["etcd", "nats", "frontend", "worker"]);
+}
+
+#[test]
+fn nothing_starts_before_the_network_is_there() {
+    let mut script = Script::new(&dynamo(STARTED));
+    assert!(script.created(&["nats", "etcd"]).starts().is_empty());
+    assert_eq!(script.network().starts(), ["etcd", "nats"]);
+}
+
+#[test]
+fn nothing_starts_before_its_container_is_there() {
+    let mut script = Script::new(&dynamo(STARTED));
+    assert!(script.network().starts().is_empty());
+    assert_eq!(script.created(&["nats"]).starts(), ["nats"]);
+}
+
+#[test]
+fn a_started_dependency_is_enough_where_the_file_says_started() {
+    let mut script = Script::new(&dynamo(STARTED));
+    script.network().created(&["nats", "etcd", "frontend", "worker"]).take();
+    assert!(script.started(&["nats"]).starts().is_empty());
+    assert_eq!(script.started(&["etcd"]).starts(), ["frontend", "worker"]);
+}
+
+#[test]
+fn a_healthy_dependency_is_waited_for_where_the_file_says_healthy() {
+    let mut script = Script::new(&dynamo(HEALTHY));
+    script.network().created(&["nats", "etcd", "frontend", "worker"]).started(&["nats", "etcd"]);
+    script.take();
+    assert!(script.proven(&["nats"]).starts().is_empty());
+    assert_eq!(script.proven(&["etcd"]).starts(), ["frontend", "worker"]);
+}
+
+#[test]
+fn a_service_is_probed_as_soon_as_it_runs_and_the_stack_with_the_service_that_is_asked() {
+    let mut script = Script::new(&dynamo(STARTED));
+    script.network().created(&["nats", "etcd", "frontend", "worker"]).take();
+    let actions = script.started(&["nats", "etcd"]).take();
+    assert_eq!(probes(&actions), [&Target::Service("nats".to_owned()), &Target::Service("etcd".to_owned())]);
+    let actions = script.started(&["worker", "frontend"]).take();
+    assert_eq!(
+        probes(&actions),
+        [&Target::Service("worker".to_owned()), &Target::Service("frontend".to_owned()), &Target::Stack]
+    );
+}
+
+#[test]
+fn no_more_start_at_a_time_than_allowed_and_what_others_wait_for_comes_first() {
+    let mut planned = dynamo(STARTED);
+    planned.services.insert("a".to_owned(), service("a", Some(TCP), &[("nats", STARTED)]));
+    let mut script = Script::with(&planned, 2);
+    script.network().created(&["a", "worker", "frontend", "nats", "etcd"]);
+    assert_eq!(script.starts(), ["nats", "etcd"]);
+    assert_eq!(script.started(&["nats"]).starts(), ["a"]);
+    assert_eq!(script.started(&["etcd"]).starts(), ["frontend"]);
+    assert_eq!(script.started(&["frontend"]).starts(), ["worker"]);
+}
+
+fn agent_starts(script: &mut Script) -> usize {
+    script.take().iter().filter(|action| **action == Action::StartAgent).count()
+}
+
+#[test]
+fn the_agent_starts_when_the_last_services_do() {
+    let mut script = Script::with(&dynamo(STARTED), 2);
+    script.network().created(&["nats", "etcd", "frontend", "worker"]).started(&["nats", "etcd"]);
+    assert_eq!(agent_starts(&mut script), 0, "both processors are busy");
+    assert_eq!(agent_starts(script.started(&["frontend"])), 1);
+    script.started(&["worker"]).proven(&["nats", "etcd", "worker", "frontend"]).chat();
+    assert_eq!(agent_starts(&mut script), 0, "once is enough");
+}
+
+#[test]
+fn the_agent_starts_first_where_services_wait_for_probes() {
+    let mut script = Script::with(&dynamo(HEALTHY), 2);
+    assert_eq!(agent_starts(script.network()), 1);
+}
+
+#[test]
+fn the_agent_uses_the_time_in_which_a_task_is_waited_for() {
+    let services = [service("init", None, &[]), service("a", Some(TCP), &[("init", COMPLETED)])];
+    let mut script = Script::with(&stack(services, "a"), 2);
+    script.network();
+    assert_eq!(agent_starts(&mut script), 0, "nothing has been created yet");
+    assert_eq!(agent_starts(script.created(&["init", "a"])), 0);
+    assert_eq!(agent_starts(script.started(&["init"])), 1);
+}
+
+fn all_started(stack: &Stack) -> Script {
+    let mut script = Script::new(stack);
+    let names: Vec<&str> = stack.services.keys().map(String::as_str).collect();
+    script.network().created(&names).started(&names);
+    script.take();
+    script
+}
+
+#[test]
+fn the_stack_serves_when_every_probe_and_the_ready_probe_succeeded_in_any_order() {
+    let mut script = all_started(&dynamo(STARTED));
+    assert!(!script.proven(&["nats", "etcd", "frontend", "worker"]).is_finished());
+    assert!(script.chat().is_finished());
+    let mut script = all_started(&dynamo(STARTED));
+    assert!(!script.chat().is_finished());
+    assert!(!script.proven(&["worker", "nats", "etcd"]).is_finished());
+    assert!(script.proven(&["frontend"]).is_finished());
+}
+
+#[test]
+fn a_service_without_a_probe_or_check_is_ready_when_it_runs() {
+    let none = Healthcheck { test: vec!["NONE".to_owned()], ..check() };
+    let unchecked = Service { healthcheck: Some(none), ..service("a", None, &[]) };
+    let mut script = Script::new(&stack([unchecked, service("b", None, &[("a", HEALTHY)])], "b"));
+    script.network().created(&["a", "b"]).started(&["a", "b"]);
+    assert!(script.chat().is_finished());
+}
+
+fn check() -> Healthcheck {
+    Healthcheck {
+        test: vec!["CMD".to_owned(), "true".to_owned()],
+        interval_ms: 1000,
+        timeout_ms: 1000,
+        retries: 3,
+        start_period_ms: 0,
+    }
+}
+
+fn health(service: &str, health: Health) -> Input {
+    Input::Health { service: service.to_owned(), health }
+}
+
+#[test]
+fn the_daemons_health_check_decides_where_there_is_no_probe() {
+    let checked = || Service { healthcheck: Some(check()), ..service("a", None, &[]) };
+    let mut script = all_started(&stack([checked()], "a"));
+    script.chat();
+    assert!(!script.tell(health("a", Health::Starting)).is_finished());
+    assert!(script.tell(health("a", Health::Healthy)).is_finished());
+    let mut script = all_started(&stack([checked()], "a"));
+    let failure = script.tell(health("a", Health::Unhealthy)).failure();
+    assert_eq!((failure.service.as_deref(), failure.cause), (Some("a"), StackFailureCause::Unhealthy));
+}
+
+#[test]
+fn a_probe_outweighs_the_daemons_health_check() {
+    let both = Service { healthcheck: Some(check()), ..service("a", Some(TCP), &[]) };
+    let mut script = all_started(&stack([both], "a"));
+    script.chat();
+    assert!(!script.tell(health("a", Health::Healthy)).is_finished());
+    assert!(!script.tell(health("a", Health::Unhealthy)).is_finished());
+    assert!(script.proven(&["a"]).is_finished());
+}
+
+#[test]
+fn a_task_that_completes_lets_its_dependents_start() {
+    let services = [service("init", Some(TCP), &[]), service("a", Some(TCP), &[("init", COMPLETED)])];
+    let mut script = Script::new(&stack(services, "a"));
+    script.network().created(&["init", "a"]);
+    let actions = script.started(&["init"]).take();
+    assert!(probes(&actions).is_empty(), "a task is not probed, it is waited for");
+    assert_eq!(script.exited("init", 0).starts(), ["a"]);
+    script.started(&["a"]).proven(&["a"]).chat();
+    assert!(script.is_finished());
+}
+
+#[test]
+fn a_task_that_fails_is_to_blame_for_who_waits_for_it() {
+    let services = [service("init", None, &[]), service("a", Some(TCP), &[("init", COMPLETED)])];
+    let mut script = Script::new(&stack(services, "a"));
+    let failure = script.network().created(&["init", "a"]).started(&["init"]).exited("init", 3).failure();
+    assert_eq!(failure.cause, StackFailureCause::Exited { exit_code: 3, oom_killed: false });
+    assert_eq!(failure.chain, ["a", "init"]);
+}
+
+#[test]
+fn a_death_ends_the_bring_up_at_once_with_what_was_heard_last() {
+    let mut script = all_started(&dynamo(STARTED));
+    script.answered(Target::Service("worker".to_owned()), "503 not ready");
+    let failure = script.exited("worker", 137).failure();
+    assert_eq!(failure.service.as_deref(), Some("worker"));
+    assert_eq!(failure.cause, StackFailureCause::Exited { exit_code: 137, oom_killed: true });
+    assert_eq!(failure.last_answer.as_deref(), Some("503 not ready"));
+    assert_eq!(failure.chain, ["worker"]);
+}
+
+#[test]
+fn an_exit_with_code_zero_is_a_death_too() {
+    let failure = all_started(&dynamo(STARTED)).exited("worker", 0).failure();
+    assert_eq!(failure.cause, StackFailureCause::Exited { exit_code: 0, oom_killed: false });
+}
+
+#[test]
+fn a_dead_dependency_names_who_waits_for_it() {
+    let failure = all_started(&dynamo(HEALTHY)).exited("etcd", 1).failure();
+    assert_eq!(failure.chain, ["frontend", "etcd"]);
+}
+
+#[test]
+fn the_chain_goes_through_every_link() {
+    let services = [
+        service("a", Some(TCP), &[("b", HEALTHY)]),
+        service("b", Some(TCP), &[("c", HEALTHY)]),
+        service("c", Some(TCP), &[]),
+        service("z", Some(TCP), &[]),
+    ];
+    let planned = stack(services, "z");
+    let mut script = Script::new(&planned);
+    script.network().created(&["a", "b", "c", "z"]).started(&["c"]);
+    assert_eq!(script.exited("c", 1).failure().chain, ["a", "b", "c"]);
+}
+
+#[test]
+fn a_death_before_the_start_was_answered_waits_for_the_daemons_words() {
+    let mut script = Script::new(&dynamo(STARTED));
+    script.network().created(&["nats", "etcd", "frontend", "worker"]);
+    script.take();
+    assert!(script.exited("nats", 127).take().is_empty());
+    let refused = Input::Refused {
+        service: Some("nats".to_owned()),
+        message: "exec: \"/nope\": no such file or directory".to_owned(),
+    };
+    let failure = script.tell(refused).failure();
+    assert!(matches!(failure.cause, StackFailureCause::Daemon { message } if message.contains("/nope")));
+    let mut script = Script::new(&dynamo(STARTED));
+    script.network().created(&["nats"]).exited("nats", 2);
+    let failure = script.started(&["nats"]).failure();
+    assert_eq!(failure.cause, StackFailureCause::Exited { exit_code: 2, oom_killed: false });
+}
+
+#[test]
+fn when_the_time_is_over_the_silent_dependency_is_blamed_and_not_who_waits() {
+    let mut script = Script::new(&dynamo(HEALTHY));
+    script.network().created(&["nats", "etcd", "frontend", "worker"]).started(&["nats", "etcd"]);
+    script.proven(&["nats"]).answered(Target::Service("etcd".to_owned()), "connection refused");
+    let failure = script.time_is_over().failure();
+    assert_eq!(failure.service.as_deref(), Some("etcd"));
+    assert_eq!(failure.last_answer.as_deref(), Some("connection refused"));
+    assert_eq!(failure.chain, ["frontend", "etcd"]);
+    let waiting_for = "probe of `etcd`".to_owned();
+    assert_eq!(failure.cause, StackFailureCause::TimedOut { after_ms: 60_000, waiting_for });
+}
+
+#[test]
+fn when_the_time_is_over_a_silent_worker_is_blamed_before_the_frontend() {
+    let mut script = all_started(&dynamo(STARTED));
+    script.proven(&["nats", "etcd"]);
+    script.answered(Target::Stack, "404 model not found");
+    assert_eq!(script.time_is_over().failure().service.as_deref(), Some("worker"));
+}
+
+#[test]
+fn when_only_the_ready_probe_is_missing_it_says_so_with_its_last_answer() {
+    let mut script = all_started(&dynamo(STARTED));
+    script.proven(&["nats", "etcd", "frontend", "worker"]);
+    let failure = script.answered(Target::Stack, "503 no instances").time_is_over().failure();
+    assert_eq!(failure.service.as_deref(), Some("frontend"));
+    assert_eq!(failure.last_answer.as_deref(), Some("503 no instances"));
+    let waiting_for = "a chat completion through `frontend`".to_owned();
+    assert_eq!(failure.cause, StackFailureCause::TimedOut { after_ms: 60_000, waiting_for });
+}
+
+#[test]
+fn a_daemon_that_does_not_answer_is_what_was_waited_for() {
+    let waited_for = |script: &mut Script| match script.time_is_over().failure().cause {
+        StackFailureCause::TimedOut { waiting_for, .. } => waiting_for,
+        other => panic!("{other:?}"),
+    };
+    let mut script = Script::new(&dynamo(STARTED));
+    script.created(&["nats", "etcd", "frontend", "worker"]);
+    assert_eq!(waited_for(&mut script), "the daemon to create the network");
+    let mut script = Script::new(&dynamo(STARTED));
+    script.network().created(&["nats", "frontend", "worker"]).started(&["nats"]).proven(&["nats"]);
+    assert_eq!(waited_for(&mut script), "the daemon to create `etcd`");
+    let mut script = Script::new(&dynamo(STARTED));
+    script.network().created(&["nats", "etcd", "frontend", "worker"]).started(&["nats"]).proven(&["nats"]);
+    assert_eq!(waited_for(&mut script), "the daemon to start `etcd`");
+}
+
+#[test]
+fn a_tick_before_the_deadline_changes_nothing() {
+    let mut script = all_started(&dynamo(STARTED));
+    assert!(script.tell(Input::Tick).take().is_empty());
+}
+
+#[test]
+fn after_the_end_nothing_is_wanted_any_more() {
+    let mut script = all_started(&dynamo(STARTED));
+    script.exited("etcd", 1).failure();
+    script.exited("worker", 1).chat().time_is_over();
+    assert!(script.take().is_empty());
+}
+
+#[test]
+fn what_happens_is_said() {
+    let mut script = Script::new(&stack([service("a", Some(TCP), &[])], "a"));
+    script.network().created(&["a"]).started(&["a"]);
+    script.answered(Target::Service("a".to_owned()), "connection refused").proven(&["a"]).chat();
+    let said: Vec<String> = script
+        .take()
+        .into_iter()
+        .filter_map(|action| match action {
+            Action::Emit(event) => Some(serde_json::to_string(&event).unwrap()),
+            _ => None,
+        })
+        .collect();
+    insta::assert_snapshot!(said.join("\n"), @r#"
+    {"event":"stack_starting","stack":"p","services":["a"]}
+    {"event":"service_starting","stack":"p","service":"a"}
+    {"event":"service_started","stack":"p","service":"a","container":"c-a"}
+    {"event":"probe_answered","stack":"p","service":"a","answer":"connection refused"}
+    {"event":"service_ready","stack":"p","service":"a"}
+    {"event":"probe_answered","stack":"p","service":"a","answer":"200"}
+    "#);
+    assert!(!said.is_empty());
+    let _: Event = serde_json::from_str(&said[0]).unwrap();
+}
+
+fn any_input() -> impl Strategy<Value = Input> {
+    let name = || {
+        proptest::sample::select(vec!["nats", "etcd", "frontend", "worker", "stranger"])
+            .prop_map(str::to_owned)
+    };
+    let target = prop_oneof![Just(Target::Stack), name().prop_map(Target::Service)];
+    prop_oneof![
+        Just(Input::NetworkCreated),
+        name().prop_map(|service| Input::Created { service }),
+        name().prop_map(|service| Input::Started { service, container: "c".to_owned() }),
+        target.prop_map(|target| Input::Succeeded { target, answer: "200".to_owned() }),
+        (name(), 0_i64..3).prop_map(|(service, code)| Input::Exited {
+            service,
+            exit: ExitInfo { code, oom_killed: false }
+        }),
+        Just(Input::Tick),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_a_service_starts_at_most_once_and_there_is_one_end(
+        inputs in proptest::collection::vec(any_input(), 0..60),
+        condition in proptest::sample::select(vec![STARTED, HEALTHY, COMPLETED]),
+        parallel in 1_usize..4,
+    ) {
+        let planned = dynamo(condition);
+        let mut script = Script::with(&planned, parallel);
+        for input in inputs {
+            script.tell(input);
+        }
+        script.time_is_over();
+        let actions = script.take();
+        let ends = actions.iter().filter(|action| matches!(action, Action::Finish | Action::Fail(_))).count();
+        prop_assert_eq!(ends, 1);
+        prop_assert!(matches!(actions.last(), Some(Action::Finish | Action::Fail(_))));
+        for name in planned.services.keys() {
+            let starts = actions.iter().filter(|a| matches!(a, Action::Start { service } if service == name));
+            prop_assert!(starts.count() <= 1);
+        }
+        prop_assert!(actions.iter().filter(|action| **action == Action::StartAgent).count() <= 1);
+    }
+
+    #[test]
+    fn in_a_world_where_all_goes_well_every_stack_comes_up(
+        condition in proptest::sample::select(vec![STARTED, HEALTHY]),
+        parallel in 1_usize..5,
+        picks in proptest::collection::vec(0_usize..100, 200),
+    ) {
+        let planned = dynamo(condition);
+        let mut script = Script::with(&planned, parallel);
+        let mut due = vec![Input::NetworkCreated];
+        let mut agent = false;
+        let mut asked = Vec::new();
+        for pick in picks {
+            for action in script.take() {
+                match action {
+                    Action::Create { service } => due.push(Input::Created { service }),
+                    Action::Start { service } => due.push(Input::Started { service, container: "c".to_owned() }),
+                    Action::StartAgent => agent = true,
+                    Action::Probe { target, .. } => asked.push(target),
+                    Action::Emit(_) => {}
+                    Action::Finish => return Ok(()),
+                    Action::Fail(failure) => prop_assert!(false, "{failure:?}"),
+                }
+            }
+            // The agent answers for what it was asked, once it runs.
+            if agent {
+                let answer = || "200".to_owned();
+                due.extend(asked.drain(..).map(|target| Input::Succeeded { target, answer: answer() }));
+            }
+            prop_assert!(!due.is_empty(), "nothing will happen any more");
+            script.tell(due.swap_remove(pick % due.len()));
+        }
+        prop_assert!(script.is_finished());
+    }
+}

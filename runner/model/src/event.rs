@@ -1,0 +1,335 @@
+//! Events: one thing each that happened in a run. They are the only channel from the engine to anything that shows.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::case::{Case, CaseResult, Counts};
+use crate::exit_code::ExitCode;
+use crate::id::RunId;
+use crate::lane::LaneId;
+use crate::plan::PlanId;
+use crate::stack::Millis;
+use crate::tier::Tier;
+
+/// An event with its place in the run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Stamped {
+    /// Position, from zero, without gaps.
+    pub seq: u64,
+    /// Wall time.
+    pub at: Timestamp,
+    /// Microseconds since the run's start, by the monotonic clock.
+    pub elapsed_us: u64,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The plan is made and execution begins.
+    RunStarted {
+        /// Run.
+        run: RunId,
+        /// Tier, none for `up`.
+        tier: Option<Tier>,
+        /// Plan.
+        plan: Option<PlanId>,
+        /// Profiles whose stacks will come up.
+        profiles: Vec<String>,
+        /// Lanes in order.
+        lanes: Vec<LaneId>,
+        /// Left out, with reasons.
+        skipped: Vec<crate::plan::SkippedLane>,
+        /// The record's folder.
+        folder: String,
+    },
+    /// A step of making or fetching an image.
+    ImageProgress {
+        /// Name in the lock.
+        image: String,
+        /// What is being done, such as `layer 2/3: wheels` or `loading`.
+        step: String,
+        /// Bytes done.
+        done: Option<u64>,
+        /// Bytes in all.
+        total: Option<u64>,
+    },
+    /// An image is in the daemon.
+    ImageReady {
+        /// Name in the lock.
+        image: String,
+        /// Reference.
+        reference: String,
+        /// Content id, `sha256:...`.
+        id: String,
+        /// How it came to be there.
+        origin: ImageOrigin,
+    },
+    /// A stack's bring-up begins.
+    StackStarting {
+        /// Profile.
+        stack: String,
+        /// Services.
+        services: Vec<String>,
+    },
+    /// A container is being created.
+    ServiceStarting {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+    },
+    /// A container runs.
+    ServiceStarted {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+        /// Container id.
+        container: String,
+    },
+    /// A probe's answer changed.
+    ProbeAnswered {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+        /// What was last heard: `connection refused`, `503 {"status":"notready"}`.
+        answer: String,
+    },
+    /// A service's probe or health check succeeded.
+    ServiceReady {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+    },
+    /// A service's container ended while the stack was to be up.
+    ServiceExited {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+        /// Exit code.
+        exit_code: i64,
+        /// Whether the kernel killed it for lack of memory.
+        oom_killed: bool,
+        /// Whether a case asked for it.
+        expected: bool,
+    },
+    /// The stack answered its ready probe.
+    StackReady {
+        /// Profile.
+        stack: String,
+        /// From the first request to the daemon to the answer.
+        took_ms: Millis,
+    },
+    /// The stack could not be brought up.
+    StackFailed {
+        /// Profile.
+        stack: String,
+        /// Why.
+        failure: StackFailure,
+    },
+    /// A stack's teardown begins.
+    StackStopping {
+        /// Profile.
+        stack: String,
+    },
+    /// Nothing of the stack is left.
+    StackStopped {
+        /// Profile.
+        stack: String,
+        /// Teardown's time.
+        took_ms: Millis,
+    },
+    /// A line of a service's log. Kept in the service's log file, not in the journal.
+    ServiceLog {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+        /// The line, without its end, with escape sequences as the service wrote them.
+        line: String,
+    },
+    /// A step before a lane can start, such as compiling a Rust suite.
+    LanePreparing {
+        /// Lane.
+        lane: LaneId,
+        /// What is being done.
+        step: String,
+    },
+    /// A lane waits for its stack (`waited_ms` is then not zero) or found it ready.
+    LaneStarted {
+        /// Lane.
+        lane: LaneId,
+        /// How long the lane, otherwise able to start, waited for its stack.
+        waited_ms: Millis,
+    },
+    /// The tool announced its cases.
+    CasesCollected {
+        /// Lane.
+        lane: LaneId,
+        /// Cases to be executed.
+        cases: Vec<Case>,
+        /// Cases that the tool left out by expression or because another profile executes them.
+        deselected: u32,
+    },
+    /// A case began.
+    CaseStarted {
+        /// Lane.
+        lane: LaneId,
+        /// Case id.
+        case: String,
+    },
+    /// A case ended.
+    CaseFinished {
+        /// Lane.
+        lane: LaneId,
+        /// How.
+        #[serde(flatten)]
+        result: CaseResult,
+        /// For a red case with a stack: the last lines of its services' logs in the case's time window.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        service_logs: Vec<LogWindow>,
+    },
+    /// A line that a lane's tool printed outside of any case. Kept in the lane's log file, not in the journal.
+    LaneOutput {
+        /// Lane.
+        lane: LaneId,
+        /// The line.
+        line: String,
+    },
+    /// A lane ended.
+    LaneFinished {
+        /// Lane.
+        lane: LaneId,
+        /// Counts of its cases.
+        counts: Counts,
+        /// Time.
+        took_ms: Millis,
+        /// Why the lane as a whole failed, beyond its cases: the tool crashed, a timeout, its stack died.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        failure: Option<LaneFailure>,
+    },
+    /// Something that a person should know and that ends nothing.
+    Warning {
+        /// Message.
+        message: String,
+        /// Way out.
+        hint: Option<String>,
+    },
+    /// A signal arrived; teardown begins.
+    Interrupted {
+        /// `SIGINT`, `SIGTERM`, `SIGHUP`.
+        signal: String,
+    },
+    /// Everything is torn down and written.
+    RunFinished {
+        /// Run.
+        run: RunId,
+        /// Counts over all lanes.
+        counts: Counts,
+        /// Exit code.
+        exit_code: ExitCode,
+        /// Time.
+        took_ms: Millis,
+    },
+}
+
+/// How an image came to be in the daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageOrigin {
+    /// It was there.
+    Present,
+    /// Built from its recipe.
+    Built,
+    /// Loaded from an archive.
+    Loaded,
+    /// Pulled by digest.
+    Pulled,
+}
+
+/// The last log lines of one service in a time window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogWindow {
+    /// Service.
+    pub service: String,
+    /// Lines, oldest first.
+    pub lines: Vec<String>,
+    /// How many lines of the window came before them and were left out.
+    pub omitted: u32,
+}
+
+/// Why a stack could not be brought up, with all that a person needs to see.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StackFailure {
+    /// The service at fault, where one is.
+    pub service: Option<String>,
+    /// What happened.
+    pub cause: StackFailureCause,
+    /// What the service was last heard to say to a probe.
+    pub last_answer: Option<String>,
+    /// Its last log lines, oldest first.
+    pub log: Vec<String>,
+    /// The chain of dependencies at fault: who waits for whom, the waiting one first, the culprit last.
+    pub chain: Vec<String>,
+}
+
+impl StackFailure {
+    /// The way out, where the cause alone says one.
+    pub fn way_out(&self) -> Option<String> {
+        match &self.cause {
+            StackFailureCause::Exited { oom_killed: true, .. } => {
+                let service = self.service.as_deref()?;
+                Some(format!("raise the memory limit of `{service}` in the profile or the compose file"))
+            }
+            StackFailureCause::TimedOut { .. } => {
+                Some("a larger `timeouts.ready` in the profile gives it more time".to_owned())
+            }
+            _ => None,
+        }
+    }
+}
+
+/// What kind of failure it was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "cause", rename_all = "snake_case")]
+pub enum StackFailureCause {
+    /// A container ended.
+    Exited {
+        /// Its code.
+        exit_code: i64,
+        /// Whether the kernel killed it for lack of memory.
+        oom_killed: bool,
+    },
+    /// Nothing died, and the time ran out.
+    TimedOut {
+        /// The time.
+        after_ms: Millis,
+        /// What was still missing, such as ``probe of `worker-0` ``.
+        waiting_for: String,
+    },
+    /// The daemon's health check gave up.
+    Unhealthy,
+    /// The daemon refused or failed.
+    Daemon {
+        /// Its words.
+        message: String,
+    },
+}
+
+/// Why a lane failed beyond its cases.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneFailure {
+    /// Message, lower case, without final dot.
+    pub message: String,
+    /// Whether the environment is at fault, not the tests.
+    pub environment: bool,
+    /// The tool's last lines.
+    pub log: Vec<String>,
+}

@@ -1,0 +1,41 @@
+//! What is true of this host and this checkout, gathered first and passed in as data.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Facts of the host, the daemon and the project under test.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Processor cores.
+    pub cores: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// Number of GPUs.
+    pub gpus: u32,
+    /// Processor architecture, as Rust names it: `x86_64`, `aarch64`.
+    pub architecture: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Daemon: name, version, API version, storage driver; none when it was not asked.
+    pub daemon: Option<DaemonFacts>,
+    /// Git revision of the project, with `-dirty` where files differ; none outside of git.
+    pub revision: Option<String>,
+    /// Versions of tools that take part (`cargo-nextest`, `rustc`, `testbed`).
+    pub tools: BTreeMap<String, String>,
+}
+
+/// What the container engine says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DaemonFacts {
+    /// `Docker` or `Podman`.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    /// API version in force after negotiation.
+    pub api_version: String,
+    /// Storage driver.
+    pub storage_driver: String,
+    /// Control group version.
+    pub cgroup_version: String,
+}

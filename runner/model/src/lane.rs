@@ -1,0 +1,84 @@
+//! Lanes: one suite executed in one environment.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::stack::Millis;
+use crate::tier::TestType;
+
+/// A lane's name: the suite, and the profile whose stack it runs against: `e2e@mocker`, `lint`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct LaneId {
+    /// Suite.
+    pub suite: String,
+    /// Profile, for a suite that needs a stack.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+}
+
+impl fmt::Display for LaneId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.profile {
+            Some(profile) => write!(f, "{}@{profile}", self.suite),
+            None => f.write_str(&self.suite),
+        }
+    }
+}
+
+/// The tool that collects and executes a suite's cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SuiteKind {
+    /// pytest, with Testbed's plugin.
+    Pytest,
+    /// Rust tests, through cargo-nextest.
+    Cargo,
+    /// Hooks of pre-commit; each hook is a case.
+    PreCommit,
+}
+
+/// One suite, in one environment, with all that decides what is executed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lane {
+    /// Name.
+    pub id: LaneId,
+    /// Tool.
+    pub kind: SuiteKind,
+    /// Nature of the tests.
+    #[serde(rename = "type")]
+    pub test_type: TestType,
+    /// Image's name in the lock.
+    pub image: String,
+    /// The reference that the daemon knows.
+    pub image_reference: String,
+    /// Files or folders below the project's root.
+    pub paths: Vec<String>,
+    /// pytest: the marker expression; cargo: the nextest filter; pre-commit: unused.
+    pub expression: Option<String>,
+    /// Environment of the tool.
+    pub environment: BTreeMap<String, String>,
+    /// Further arguments of the tool.
+    pub arguments: Vec<String>,
+    /// Parallel workers of the tool; one is sequential.
+    pub workers: u32,
+    /// Facts of stacks that come earlier in the plan: a case that one of them already satisfies is executed there, not here.
+    pub covered_by: Vec<BTreeMap<String, String>>,
+    /// Facts of stacks that come later in the plan: a case that this stack does not satisfy and one of them does is executed
+    /// there, so it is not a skip here.
+    pub covered_later: Vec<BTreeMap<String, String>>,
+    /// Time for one case and for the whole lane.
+    pub timeouts: LaneTimeouts,
+    /// Memory and processor of the executor's container.
+    pub limits: crate::stack::Limits,
+}
+
+/// How long a lane may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LaneTimeouts {
+    /// One case.
+    pub case_ms: Millis,
+    /// All of them.
+    pub suite_ms: Millis,
+}

@@ -1,0 +1,24 @@
+//! What Testbed knows: values and pure functions.
+//!
+//! Nothing here touches a daemon, a file, the environment, a process or the clock; everything that decides is therefore
+//! a function from values to values, and is tested as one.
+
+pub mod case;
+pub mod compose;
+pub mod document;
+pub mod event;
+pub mod exit_code;
+pub mod facts;
+pub mod hint;
+pub mod id;
+pub mod image;
+pub mod lane;
+pub mod nearest;
+pub mod plan;
+pub mod profile;
+pub mod project;
+pub mod record;
+pub mod span;
+pub mod stack;
+pub mod tier;
+pub mod verdict;

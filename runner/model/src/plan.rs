@@ -1,0 +1,78 @@
+//! The plan: the whole decision as a value, made before anything starts.
+
+mod decide;
+mod environment;
+mod error;
+mod expression;
+mod harden;
+mod lower;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::lane::{Lane, LaneId};
+use crate::stack::Stack;
+use crate::tier::Tier;
+
+pub use decide::{Inputs, choose, plan};
+pub use environment::{Choice, Environment};
+pub use error::PlanError;
+pub use expression::tier_expression;
+pub use lower::{placed, placed_stack, plan_stack, rooted};
+
+/// The version of the plan's format.
+pub const SCHEMA: u32 = 1;
+
+/// What a run will do. The same inputs give the same bytes of canonical JSON, hence the same [`PlanId`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Version of this format.
+    pub schema: u32,
+    /// The tier that was asked for.
+    pub tier: Tier,
+    /// The project under test, as `testbed.toml` names it.
+    pub project: String,
+    /// Images that stacks and lanes need: name in the lock to the reference that the daemon knows.
+    pub images: BTreeMap<String, String>,
+    /// Stacks, in the order in which their lanes come.
+    pub stacks: Vec<Stack>,
+    /// Lanes, in the order of execution.
+    pub lanes: Vec<Lane>,
+    /// Suites and profiles that do not take part, with the reason.
+    pub skipped: Vec<SkippedLane>,
+}
+
+/// Something that the plan leaves out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkippedLane {
+    /// What.
+    pub lane: LaneId,
+    /// Why, as a sentence without final dot.
+    pub reason: String,
+}
+
+/// The hash of a plan: BLAKE3 over its canonical JSON, the first 16 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlanId(pub String);
+
+impl Plan {
+    /// Canonical bytes: compact JSON; every map in it is ordered.
+    pub fn canonical_json(&self) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(self)
+    }
+
+    /// The hash of the canonical bytes.
+    pub fn id(&self) -> Result<PlanId, serde_json::Error> {
+        let hash = blake3::hash(&self.canonical_json()?).to_hex();
+        Ok(PlanId(hash.chars().take(16).collect()))
+    }
+
+    /// The stack of a profile.
+    pub fn stack(&self, profile: &str) -> Option<&Stack> {
+        self.stacks.iter().find(|stack| stack.profile == profile)
+    }
+}
+
+#[cfg(test)]
+mod tests;

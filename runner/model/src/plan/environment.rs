@@ -1,0 +1,103 @@
+//! Environments to choose from: resolved profiles, each with the stack that it names.
+
+use super::PlanError;
+use crate::compose::{self, ComposeFile, ServiceDefinition};
+use crate::document::bytes_text;
+use crate::facts::Facts;
+use crate::profile::Resolved;
+
+/// What the command line narrows a tier to. Empty means everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// Profiles, by `--profile`.
+    pub profiles: Vec<String>,
+    /// Suites, by `--suite`.
+    pub suites: Vec<String>,
+}
+
+/// A profile with its stack.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Environment {
+    /// The profile.
+    pub profile: Resolved,
+    /// Its stack, as written.
+    pub compose: ComposeFile,
+}
+
+impl Environment {
+    /// Reads the compose file that the profile names, with the profile's variables, and checks that the two fit: what
+    /// the profile itself says of services, images and variables must exist in its stack.
+    pub fn new(profile: Resolved, compose_text: &str) -> Result<Self, PlanError> {
+        let Some(stack) = &profile.stack else {
+            return Err(PlanError::NoStack { profile: profile.name });
+        };
+        let compose = compose::parse(&stack.value, compose_text, &profile.interpolation())?;
+        let environment = Self { profile, compose };
+        environment.check_names()?;
+        Ok(environment)
+    }
+
+    /// Why the profile cannot run on a host with these facts; none when it can.
+    pub fn unmet(&self, facts: &Facts) -> Option<String> {
+        let needs = &self.profile.requirements;
+        if u64::from(facts.gpus) < needs.gpus.value {
+            return Some(format!("it needs GPUs: {}, and this host has {}", needs.gpus.value, facts.gpus));
+        }
+        if facts.memory_bytes < needs.memory.value {
+            let (needs, has) = (bytes_text(needs.memory.value), bytes_text(facts.memory_bytes));
+            return Some(format!("it needs {needs} of memory, and this host has {has}"));
+        }
+        None
+    }
+
+    /// A name that the profile's own file gets wrong would silently have no effect. Inherited names are left alone,
+    /// for they may be meant for the stack of the profile that they come from.
+    fn check_names(&self) -> Result<(), PlanError> {
+        let profile = &self.profile;
+        let limits = profile.limits.services.iter().flat_map(|(service, limits)| {
+            let origins = [&limits.memory, &limits.cpus, &limits.pids].into_iter().flatten();
+            origins.map(move |value| (service, &value.origin, "limits.services"))
+        });
+        let relaxed = profile.hardening.iter().flat_map(|(service, relaxed)| {
+            let origins = [
+                relaxed.user.as_ref().map(|value| &value.origin),
+                relaxed.read_only.as_ref().map(|value| &value.origin),
+                relaxed.no_new_privileges.as_ref().map(|value| &value.origin),
+                relaxed.cap_add.as_ref().map(|value| &value.origin),
+            ];
+            origins.into_iter().flatten().map(move |origin| (service, origin, "hardening"))
+        });
+        let environment = profile.environment.iter().flat_map(|(service, variables)| {
+            variables.values().map(move |value| (service, &value.origin, "environment"))
+        });
+        for (service, origin, table) in limits.chain(relaxed).chain(environment) {
+            if profile.is_own(origin) && !self.compose.services.contains_key(service) {
+                let message =
+                    format!("`{table}` names the service `{service}`, which `{}` does not have", self.file());
+                let known = self.compose.services.keys().map(String::as_str);
+                return Err(profile.fault(origin, message).with_nearest(service, known).into());
+            }
+        }
+        for (image, by) in &profile.images {
+            let used = |service: &ServiceDefinition| service.image.value == *image;
+            if profile.is_own(&by.origin) && !self.compose.services.values().any(used) {
+                let message = format!("`images` names `{image}`, which no service of `{}` uses", self.file());
+                let known = self.compose.services.values().map(|service| service.image.value.as_str());
+                return Err(profile.fault(&by.origin, message).with_nearest(image, known).into());
+            }
+        }
+        for (name, value) in &profile.variables {
+            if profile.is_own(&value.origin) && !self.compose.variables.contains(name) {
+                let message = format!("`variables` sets `{name}`, which `{}` does not mention", self.file());
+                let known = self.compose.variables.iter().map(String::as_str);
+                let fault = profile.fault(&value.origin, message).with_hint("leave it out");
+                return Err(fault.with_nearest(name, known).into());
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&self) -> &str {
+        &self.compose.file
+    }
+}

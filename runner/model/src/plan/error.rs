@@ -1,0 +1,99 @@
+//! Why no plan can be made.
+
+use crate::compose::ComposeError;
+use crate::exit_code::ExitCode;
+use crate::hint::Hint;
+use crate::nearest::did_you_mean;
+use crate::profile::{BASE, ProfileError};
+use crate::span::Fault;
+
+/// No plan can be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Profile, stack and project file do not fit together, at a place of one of them.
+    #[error(transparent)]
+    At(#[from] Fault),
+    /// The stack cannot be read.
+    #[error(transparent)]
+    Stack(#[from] ComposeError),
+    /// A profile cannot be resolved or does not exist.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// A profile without a stack was asked to bring one up.
+    #[error("the profile `{profile}` has no stack")]
+    NoStack {
+        /// Profile.
+        profile: String,
+    },
+    /// `--suite` names no suite of the project.
+    #[error("unknown suite `{name}`")]
+    UnknownSuite {
+        /// What was asked for.
+        name: String,
+        /// The nearest name, or all.
+        suggestion: String,
+    },
+    /// This host does not have what a profile named on the command line requires.
+    #[error("the profile `{profile}` cannot run here: {reason}")]
+    Unmet {
+        /// Profile.
+        profile: String,
+        /// What it needs, and what is here.
+        reason: String,
+    },
+    /// No profile can run on this host.
+    #[error("no profile can run here{}", list(reasons))]
+    NothingFits {
+        /// Each profile with what it needs.
+        reasons: Vec<String>,
+    },
+}
+
+fn list(reasons: &[String]) -> String {
+    if reasons.is_empty() { String::new() } else { format!(" ({})", reasons.join("; ")) }
+}
+
+impl PlanError {
+    pub(super) fn unknown_suite<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        Self::UnknownSuite { name: name.to_owned(), suggestion: did_you_mean(name, known) }
+    }
+}
+
+impl Hint for PlanError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::At(fault) => fault.hint.clone(),
+            Self::Stack(error) => error.hint(),
+            Self::Profile(error) => error.hint(),
+            Self::NoStack { profile } if profile == BASE => {
+                Some("it is the base layer of all profiles; name one of them".into())
+            }
+            Self::NoStack { profile } => {
+                Some(format!("set `stack` in envs/{profile}.toml, or name another profile"))
+            }
+            Self::UnknownSuite { suggestion, .. } => Some(suggestion.clone()),
+            Self::NothingFits { .. } => Some("use a host that has what one of them needs".into()),
+            Self::Unmet { .. } => Some("leave `--profile` out to run what this host can run".into()),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unmet { .. } | Self::NothingFits { .. } => ExitCode::Environment,
+            _ => ExitCode::Usage,
+        }
+    }
+
+    fn rendered(&self) -> Option<String> {
+        match self {
+            Self::At(fault) => fault.excerpt.clone(),
+            Self::Stack(error) => error.rendered(),
+            Self::Profile(error) => error.rendered(),
+            Self::NoStack { .. }
+            | Self::UnknownSuite { .. }
+            | Self::Unmet { .. }
+            | Self::NothingFits { .. } => None,
+        }
+    }
+}

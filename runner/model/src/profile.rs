@@ -1,0 +1,147 @@
+//! Profiles: environments, one file each under `envs/`, over the base layer `envs/default.toml`.
+//!
+//! Resolution lays the files of the `extends` chain and the command line over each other, key by key, and keeps for every
+//! value where it came from. It is pure: the texts are given in.
+
+mod chain;
+mod layer;
+mod resolved;
+pub mod schema;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::exit_code::ExitCode;
+use crate::hint::Hint;
+use crate::nearest::did_you_mean;
+use crate::span::{Fault, Place};
+
+pub use resolved::{
+    ExecutorLimits, Relaxation, Requirements, Resolved, ServiceLimits, StackLimits, Timeouts,
+};
+pub use value::Value;
+
+/// The name of the base layer, which every profile extends in the end.
+pub const BASE: &str = "default";
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// A profile's file.
+    File(Place),
+    /// The command line.
+    CommandLine,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(place) => write!(f, "{}:{}", place.file, place.line),
+            Self::CommandLine => f.write_str("command line"),
+        }
+    }
+}
+
+/// A value with its origin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sourced<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
+/// One line of `--explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// The key, as `[limits] memory` is `limits.memory`.
+    pub key: String,
+    /// The value that holds, as a profile would write it.
+    pub value: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// What it replaced, the latest first.
+    pub replaced: Vec<(String, Origin)>,
+}
+
+/// A profile that cannot be resolved.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProfileError {
+    /// No file has this name.
+    #[error("unknown profile `{name}`")]
+    Unknown {
+        /// What was asked for.
+        name: String,
+        /// The nearest name, or all.
+        suggestion: String,
+    },
+    /// The base layer is missing.
+    #[error("there is no base layer `envs/default.toml`")]
+    NoBase,
+    /// Something is wrong at a place of a file, or on the command line.
+    #[error(transparent)]
+    At(#[from] Fault),
+    /// No layer sets a value that every profile must have.
+    #[error("no layer of the profile `{name}` sets `{key}` (layers: `{}`)", chain.join("` <- `"))]
+    Incomplete {
+        /// Profile.
+        name: String,
+        /// Key.
+        key: String,
+        /// Layers, base first.
+        chain: Vec<String>,
+    },
+}
+
+impl ProfileError {
+    /// The error of a name that no profile has.
+    pub fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().filter(|known| *known != BASE).collect();
+        Self::Unknown { name: name.to_owned(), suggestion: did_you_mean(name, known) }
+    }
+}
+
+impl Hint for ProfileError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unknown { suggestion, .. } => Some(suggestion.clone()),
+            Self::NoBase => Some("name the folder that holds `envs/` by `--root PATH`".into()),
+            Self::At(fault) => fault.hint.clone(),
+            Self::Incomplete { key, .. } => Some(format!("set `{key}` in envs/default.toml")),
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+
+    fn rendered(&self) -> Option<String> {
+        match self {
+            Self::At(fault) => fault.excerpt.clone(),
+            _ => None,
+        }
+    }
+}
+
+/// Resolves a profile. `sources` are the texts of all files under `envs/` by file name without `.toml`; `overrides` are
+/// assignments `key=value` from the command line, with keys as in `--explain`.
+pub fn resolve(
+    name: &str,
+    sources: &BTreeMap<String, String>,
+    overrides: &[String],
+) -> Result<Resolved, ProfileError> {
+    let mut layers = chain::of(name, sources)?;
+    for text in overrides {
+        layers.push(layer::of_assignment(text)?);
+    }
+    Resolved::of_layers(name, layers)
+}
+
+/// The names of all profiles in `sources`, without the base layer.
+pub fn names(sources: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
+    sources.keys().map(String::as_str).filter(|name| *name != BASE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! The project file `testbed.toml`: which suites a project under test has, and where each can run.
+
+mod read;
+
+use std::collections::BTreeMap;
+
+use globset::GlobMatcher;
+
+use crate::document::{Document, Mark};
+use crate::exit_code::ExitCode;
+use crate::hint::Hint;
+use crate::lane::SuiteKind;
+use crate::span::Fault;
+use crate::stack::Millis;
+use crate::tier::{TestType, Tier};
+
+/// A project under test.
+#[derive(Clone, Debug)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// Its suites, in the order of the file.
+    pub suites: Vec<Suite>,
+    document: Document,
+}
+
+/// One suite as declared.
+#[derive(Clone, Debug)]
+pub struct Suite {
+    /// Its name, unique in the project.
+    pub name: String,
+    /// The tool that collects and executes it.
+    pub kind: SuiteKind,
+    /// The nature of its tests.
+    pub test_type: TestType,
+    /// The earliest tier that holds it.
+    pub tier: Tier,
+    /// Files or folders below the project's root.
+    pub paths: Vec<String>,
+    /// The profiles whose stacks it can run against; none when it needs no stack.
+    pub profiles: Vec<ProfilePattern>,
+    /// pytest: a marker expression on top of the tier's; cargo: a nextest filter.
+    pub expression: Option<String>,
+    /// Further arguments of the tool.
+    pub arguments: Vec<String>,
+    /// Environment of the tool.
+    pub environment: BTreeMap<String, String>,
+    /// Parallel workers of the tool.
+    pub workers: u32,
+    /// Image of the lock that the tool runs in.
+    pub image: String,
+    /// Where the image is named, or else the suite.
+    pub image_mark: Mark,
+    /// Time for one case, over the profile's.
+    pub case_ms: Option<Millis>,
+    /// Time for the whole suite, over the profile's.
+    pub suite_ms: Option<Millis>,
+}
+
+/// A profile's name, or a pattern such as `mocker*`.
+#[derive(Clone, Debug)]
+pub struct ProfilePattern {
+    /// As written.
+    pub text: String,
+    /// Where.
+    pub mark: Mark,
+    matcher: GlobMatcher,
+}
+
+/// A project file that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(transparent)]
+pub struct ProjectError(#[from] pub Fault);
+
+impl Hint for ProjectError {
+    fn hint(&self) -> Option<String> {
+        self.0.hint.clone()
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+
+    fn rendered(&self) -> Option<String> {
+        self.0.excerpt.clone()
+    }
+}
+
+/// Reads a project file; `file` is its name for messages.
+pub fn parse(file: &str, text: &str) -> Result<Project, ProjectError> {
+    let document = crate::document::from_toml(file, text)?;
+    Ok(read::project(document)?)
+}
+
+impl Project {
+    /// The suite of a name.
+    pub fn suite(&self, name: &str) -> Option<&Suite> {
+        self.suites.iter().find(|suite| suite.name == name)
+    }
+
+    /// A fault at a position in the project file.
+    pub fn fault(&self, mark: Mark, message: impl Into<String>) -> Fault {
+        self.document.fault(mark, message)
+    }
+}
+
+impl Suite {
+    /// Whether the suite needs a stack.
+    pub fn needs_stack(&self) -> bool {
+        !self.profiles.is_empty()
+    }
+
+    /// Whether the suite can run against a profile's stack.
+    pub fn can_run_in(&self, profile: &str) -> bool {
+        self.profiles.iter().any(|pattern| pattern.matches(profile))
+    }
+}
+
+impl ProfilePattern {
+    /// Whether a profile's name fits.
+    pub fn matches(&self, profile: &str) -> bool {
+        self.matcher.is_match(profile)
+    }
+
+    /// Whether it is a single name rather than a pattern.
+    pub fn is_name(&self) -> bool {
+        !self.text.contains(['*', '?', '[', '{'])
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,8 @@
+//! Canned runs told in every format, hostile ones included.
+
+#![allow(clippy::unwrap_used, reason = "a test helper that fails fails its test")]
+
+mod canned;
+mod hostile;
+mod screen;
+mod told;

@@ -1,0 +1,51 @@
+"""Discovery through files: nothing but the workers and the frontend, and they find each other."""
+
+import asyncio
+
+import pytest
+
+from deployment.prompts import fresh
+from deployment.waiting import eventually
+
+pytestmark = [
+    pytest.mark.pre_merge,
+    pytest.mark.integration,
+    pytest.mark.gpu_0,
+    pytest.mark.core,
+    pytest.mark.needs(discovery="file"),
+]
+
+
+async def ids(frontend):
+    return {instance["instance_id"] for instance in await frontend.instances()}
+
+
+async def test_instances_are_found_without_a_registry_or_a_broker(frontend, testbed_profile):
+    assert not {"etcd", "nats"} & set(testbed_profile.services)
+    assert not {"etcd", "nats"} & set(testbed_profile.endpoints)
+    assert len(await ids(frontend)) == testbed_profile.number("workers")
+
+
+async def test_found_instances_answer(frontend):
+    found = await ids(frontend)
+    answers = [await frontend.chat(fresh()) for _ in range(2 * len(found))]
+    assert {answer.decode_worker for answer in answers} == found
+
+
+async def test_model_files_come_from_the_workers(frontend, fleet):
+    # The frontend has read the model's card and tokenizer, or it could not count; a worker serves them.
+    counted = (await frontend.chat("hello hello")).usage["prompt_tokens"]
+    assert counted > (await frontend.chat("hello")).usage["prompt_tokens"]
+    path = f"/v1/metadata/dynamo/backend/generate/{frontend.model}/_base/config.json"
+    served = [await worker.http.get(path) for worker in fleet]
+    assert [response.status_code for response in served] == [200] * len(fleet)
+    assert all(response.json()["model_type"] == "llama" for response in served)
+
+
+@pytest.mark.needs(control=True, workers_at_least=2)
+async def test_stopped_worker_takes_its_file_with_it(frontend, fleet, stack_control):
+    leaving = fleet[-1]
+    identity = await leaving.instance()
+    before = await ids(frontend)
+    await asyncio.to_thread(stack_control.stop, leaving.name)
+    await eventually(lambda: ids(frontend), lambda now: now == before - {identity}, what="file gone", within_s=5)
