@@ -75,6 +75,11 @@ impl RunSession {
             let message = format!("removed {count} objects that a dead run had left in the daemon");
             self.events.emit(Event::Warning { message, hint: None });
         }
+        for (name, words) in swept.stuck {
+            let message = format!("`{name}` of a dead run stays in the daemon: {words}");
+            let hint = "it is in nobody's way; restarting the daemon makes it let go".to_owned();
+            self.events.emit(Event::Warning { message, hint: Some(hint) });
+        }
         Ok(())
     }
 

@@ -440,6 +440,28 @@ async fn gc_removes_what_the_dead_left_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn what_the_daemon_does_not_let_go_is_told_and_the_rest_goes() {
+    let stuck = What::Refuse(403, "network dead-network has active endpoints");
+    let bench = Bench::new(fault(Method::DELETE, "networks/dead-network", usize::MAX, stuck)).await;
+    let own = ProcessIdentity::own().unwrap();
+    let dead = ProcessIdentity { start_ticks: own.start_ticks + 1, ..own };
+    let labels =
+        serde_json::json!({ label::RUN: run_id().to_string(), label::OWNER: Owner::from(&dead).to_string() });
+    for kind in ["container", "network", "volume"] {
+        bench.fake.plant(kind, &format!("dead-{kind}"), &labels);
+    }
+    let swept = gc(&bench.daemon).await.unwrap();
+    assert_eq!(
+        (swept.containers, swept.volumes),
+        (vec!["dead-container".into()], vec!["dead-volume".into()])
+    );
+    let [(name, words)] = &swept.stuck[..] else { panic!("{:?}", swept.stuck) };
+    assert_eq!(name, "dead-network");
+    assert!(words.contains("has active endpoints"), "{words}");
+    assert_eq!(bench.fake.left(), ["dead-network"]);
+}
+
+#[tokio::test]
 async fn an_old_api_is_too_old() {
     let fake = FakeDaemon::start(Script { api: Some("1.38"), ..Script::default() });
     let error = Daemon::connect_to(&fake.address()).await.unwrap_err();

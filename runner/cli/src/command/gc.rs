@@ -3,8 +3,27 @@
 use testbed_engine::docker::Daemon;
 use testbed_engine::stack;
 use testbed_model::exit_code::ExitCode;
+use testbed_model::hint::Hint;
 
 use crate::failure::Failure;
+
+/// The daemon holds on to something.
+#[derive(Debug, thiserror::Error)]
+#[error("of dead runs these are left: {}: {words}", names.join(", "))]
+struct Stuck {
+    names: Vec<String>,
+    words: String,
+}
+
+impl Hint for Stuck {
+    fn hint(&self) -> Option<String> {
+        Some("restarting the daemon makes it let go; no run is kept from working by what is left".into())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Environment
+    }
+}
 
 /// Sweeps, and says what went.
 pub async fn gc() -> Result<ExitCode, Failure> {
@@ -18,7 +37,7 @@ pub async fn gc() -> Result<ExitCode, Failure> {
             text.push_str(&format!("removed {kind} {name}\n"));
         }
     }
-    if text.is_empty() {
+    if text.is_empty() && swept.stuck.is_empty() {
         text.push_str("nothing to remove\n");
     }
     if swept.kept > 0 {
@@ -28,5 +47,7 @@ pub async fn gc() -> Result<ExitCode, Failure> {
         ));
     }
     super::print(&text)?;
-    Ok(ExitCode::Passed)
+    let Some((_, words)) = swept.stuck.first().cloned() else { return Ok(ExitCode::Passed) };
+    let names = swept.stuck.into_iter().map(|(name, _)| format!("`{name}`")).collect();
+    Err(Stuck { names, words }.into())
 }
