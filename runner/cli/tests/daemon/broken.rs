@@ -88,7 +88,7 @@ fn a_command_that_the_image_does_not_have_is_named() {
 
 #[test]
 fn an_image_that_cannot_be_had_names_itself_the_registry_and_the_way_out() {
-    let site = Site::small();
+    let site = Site::small().with_link("suites/plugin", "suites/plugin");
     for arguments in [&["premerge"][..], &["up", "small", "--once"], &["images", "build", "nats"]] {
         let mut command = site.command(arguments);
         command

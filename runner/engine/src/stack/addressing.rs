@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use testbed_model::stack::Stack;
 
+use super::bringup;
 use super::subnet::Subnet;
 use crate::docker::NetworkMode;
 
@@ -24,6 +25,7 @@ pub struct Addressing {
     services: BTreeMap<String, Ipv4Addr>,
     names: BTreeMap<String, IpAddr>,
     agent: Ipv4Addr,
+    guest: Option<String>,
     gateway: Ipv4Addr,
     seats: Arc<Mutex<BTreeSet<Ipv4Addr>>>,
 }
@@ -50,25 +52,29 @@ impl Drop for Seat {
 }
 
 impl Addressing {
-    /// Gives every service of a stack its address, in the order of their names; none if the range is too small.
+    /// Gives every service of a stack its address, in the order of their names, and its guest the agent's; none if the
+    /// range is too small.
     pub fn new(stack: &Stack, subnet: Subnet) -> Option<Self> {
         let mut services = BTreeMap::new();
         let mut names = BTreeMap::new();
         let mut position = FIRST_SERVICE;
+        let (agent, guest) = (subnet.address(AGENT)?, bringup::guest(stack));
         for (name, service) in &stack.services {
-            let address = subnet.address(position)?;
+            let is_guest = guest.as_ref() == Some(name);
+            let address = if is_guest { agent } else { subnet.address(position)? };
             services.insert(name.clone(), address);
             for name in service.aliases.iter().chain([name]) {
                 names.insert(name.clone(), IpAddr::V4(address));
             }
-            position += 1;
+            position += u32::from(!is_guest);
         }
         let seats = (position..subnet.positions()).filter_map(|position| subnet.address(position)).collect();
         Some(Self {
             subnet,
             services,
             names,
-            agent: subnet.address(AGENT)?,
+            agent,
+            guest,
             gateway: subnet.address(GATEWAY)?,
             seats: Arc::new(Mutex::new(seats)),
         })
@@ -87,6 +93,16 @@ impl Addressing {
     /// The watching agent's.
     pub const fn agent(&self) -> Ipv4Addr {
         self.agent
+    }
+
+    /// Whether a service shares the agent's place in the network.
+    pub fn is_guest(&self, service: &str) -> bool {
+        self.guest.as_deref() == Some(service)
+    }
+
+    /// The service that shares the agent's place in the network.
+    pub fn guest(&self) -> Option<&str> {
+        self.guest.as_deref()
     }
 
     /// The services', by name.
@@ -138,7 +154,12 @@ mod tests {
         let addressing = addressing("10.231.0.64/26").unwrap();
         assert_eq!(addressing.gateway().to_string(), "10.231.0.65");
         assert_eq!(addressing.agent().to_string(), "10.231.0.66");
-        assert_eq!(addressing.services()["db"].to_string(), "10.231.0.67");
+        assert_eq!(
+            addressing.services()["db"],
+            addressing.agent(),
+            "the first to start is the agent's guest"
+        );
+        assert_eq!(addressing.services()["web"].to_string(), "10.231.0.67");
         assert_eq!(addressing.names()["www"], IpAddr::V4(addressing.services()["web"]));
         assert_eq!(addressing.names().len(), 3);
     }
@@ -150,8 +171,8 @@ mod tests {
         let addresses: BTreeSet<_> = seats.iter().map(|seat| seat.address).collect();
         assert_eq!(
             (seats.len(), addresses.len()),
-            (10, 10),
-            "16 less network, broadcast, gateway, agent, services"
+            (11, 11),
+            "16 less network, broadcast, gateway, agent with its guest, service"
         );
         assert!(addressing.services().values().all(|address| !addresses.contains(address)));
         assert!(!addresses.contains(&addressing.agent()) && !addresses.contains(&addressing.gateway()));

@@ -93,7 +93,7 @@ impl<'a> Attempt<'a> {
         clock: Clock,
     ) -> Self {
         let (start_agent, agent_may_start) = watch::channel(false);
-        let agent = request::agent(identity, &addressing, &context.agent_image, &context.agent_binary);
+        let agent = request::agent(identity, stack, &addressing, &context.agent_image, &context.agent_binary);
         let since = clock.now().checked_sub(CLOCK_MARGIN).unwrap_or_default();
         let labels = [(label::RUN, identity.run.as_str()), (label::PROFILE, identity.profile.as_str())];
         Self {
@@ -210,7 +210,10 @@ impl<'a> Attempt<'a> {
 
     fn create(&mut self, name: String) {
         let Some(service) = self.stack.services.get(&name) else { return };
-        let spec = request::service(self.identity, self.stack, service, &self.addressing);
+        // Only the guest waits for the agent's container to be there; it joins that one's place in the network.
+        let host = self.footprint.containers.get(AGENT_SERVICE);
+        let host = host.filter(|_| self.addressing.is_guest(&name));
+        let spec = request::service(self.identity, self.stack, service, &self.addressing, host);
         let volumes: Vec<_> = request::volumes(self.identity, self.stack)
             .into_iter()
             .filter(|volume| spec.mounts.iter().any(|mount| is_volume(mount, &volume.name)))
@@ -295,8 +298,9 @@ impl<'a> Attempt<'a> {
         match heard {
             Heard::Created(id) => {
                 self.footprint.containers.insert(AGENT_SERVICE.to_owned(), id);
-                None
+                Some(Input::AgentCreated)
             }
+            Heard::Started => Some(Input::AgentStarted),
             Heard::Report(Report::Answer { id, answer }) => {
                 Some(Input::Answered { target: target_of(&id), answer })
             }

@@ -5,8 +5,10 @@
 //! ready probe has been answered. The first thing that goes wrong ends the bring-up.
 //!
 //! A start keeps a processor busy for a quarter of a second: more of them at a time than there are processors only make
-//! the first ones late, and with them all that wait for them. So what others wait for starts first, a few at a time, and
-//! the agent, which has nothing to ask before services run, starts when they do.
+//! the first ones late, and with them all that wait for them. So what others wait for starts first, a few at a time.
+//!
+//! A third of a start is its place in the network. The agent comes first, so that nothing serves unseen, and shares its
+//! place with the first service, its [`guest`], which costs no more than the guest's own start would.
 
 mod fault;
 
@@ -22,6 +24,10 @@ use crate::docker::{ExitInfo, Health};
 pub enum Input {
     /// The network is there.
     NetworkCreated,
+    /// The agent's container is there.
+    AgentCreated,
+    /// The agent's container runs.
+    AgentStarted,
     /// A service's container is there.
     Created {
         /// Service.
@@ -121,24 +127,14 @@ pub struct Bringup {
     nodes: BTreeMap<String, Node>,
     order: Vec<String>,
     parallel: usize,
-    agent: AgentStart,
+    agent: Phase,
+    guest: Option<String>,
     network: bool,
     ready_service: String,
     ready_probe: Probe,
     ready: Proof,
     timeout_ms: Millis,
     over: bool,
-}
-
-/// When the agent starts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum AgentStart {
-    /// As soon as the network is there: services wait for what it finds out.
-    First,
-    /// When the services are on their way.
-    Last,
-    /// It has been asked to.
-    Asked,
 }
 
 #[derive(Clone, Debug)]
@@ -197,21 +193,14 @@ impl Bringup {
             (name.clone(), node)
         });
         let nodes: BTreeMap<String, Node> = nodes.collect();
-        let mut order: Vec<String> = nodes.keys().cloned().collect();
-        order.sort_by_cached_key(|name| depth(&nodes, name, nodes.len()));
-        let asks =
-            |name: &String| nodes.get(name).is_some_and(|node| matches!(node.evidence, Evidence::Probe(_)));
-        let gated = nodes.values().any(|node| {
-            node.depends_on
-                .iter()
-                .any(|(name, condition)| *condition == Condition::ServiceHealthy && asks(name))
-        });
+        let order = order(stack);
         Self {
             stack: stack.profile.clone(),
             nodes,
             order,
             parallel: parallel.max(1),
-            agent: if gated { AgentStart::First } else { AgentStart::Last },
+            agent: Phase::Creating,
+            guest: guest(stack),
             network: false,
             ready_service: stack.ready.service.clone(),
             ready_probe: stack.ready.probe.clone(),
@@ -228,7 +217,9 @@ impl Bringup {
         for service in &self.order {
             let (stack, service) = (self.stack.clone(), service.clone());
             actions.push(Action::Emit(Event::ServiceStarting { stack, service: service.clone() }));
-            actions.push(Action::Create { service });
+            if self.guest.as_ref() != Some(&service) {
+                actions.push(Action::Create { service });
+            }
         }
         actions
     }
@@ -246,6 +237,12 @@ impl Bringup {
         let mut actions = Vec::new();
         match input {
             Input::NetworkCreated => self.network = true,
+            Input::AgentCreated if self.agent > Phase::Creating => {}
+            Input::AgentCreated => {
+                self.agent = Phase::Created;
+                actions.extend(self.guest.clone().map(|service| Action::Create { service }));
+            }
+            Input::AgentStarted => self.agent = Phase::Running,
             Input::Created { service } => self.advance(&service, Phase::Created),
             Input::Started { service, container } => self.started(&service, container, &mut actions),
             Input::Answered { target, answer } => self.answered(&target, answer, &mut actions),
@@ -284,27 +281,24 @@ impl Bringup {
         if !self.network {
             return;
         }
-        if self.agent == AgentStart::First {
-            self.agent = AgentStart::Asked;
+        if self.agent == Phase::Created {
+            self.agent = Phase::Starting;
             actions.push(Action::StartAgent);
         }
-        let mut starting = self.count(|phase| phase == Phase::Starting);
+        let agent = usize::from(self.agent < Phase::Running);
+        let mut starting = agent + self.count(|phase| phase == Phase::Starting);
         for name in &self.order {
             let Some(node) = self.nodes.get(name) else { continue };
             let met = |(dependency, condition): (&String, &Condition)| self.holds(dependency, *condition);
-            if starting < self.parallel && node.phase == Phase::Created && node.depends_on.iter().all(met) {
+            let has_place = self.guest.as_ref() != Some(name) || self.agent == Phase::Running;
+            let can_start = node.phase == Phase::Created && has_place && node.depends_on.iter().all(met);
+            if starting < self.parallel && can_start {
                 actions.push(Action::Start { service: name.clone() });
                 starting += 1;
                 if let Some(node) = self.nodes.get_mut(name) {
                     node.phase = Phase::Starting;
                 }
             }
-        }
-        let all_on_their_way = self.count(|phase| phase < Phase::Starting) == 0;
-        let nothing_to_do = self.count(|phase| phase == Phase::Creating) == 0 && starting == 0;
-        if self.agent == AgentStart::Last && (nothing_to_do || all_on_their_way && starting < self.parallel) {
-            self.agent = AgentStart::Asked;
-            actions.push(Action::StartAgent);
         }
     }
 
@@ -427,11 +421,23 @@ fn evidence(service: &Service) -> Evidence {
     }
 }
 
+/// The service that shares the agent's place in the network, and so also its address: the first one that starts.
+pub fn guest(stack: &Stack) -> Option<String> {
+    order(stack).into_iter().next()
+}
+
+/// The services in the order in which they start when nothing else decides.
+fn order(stack: &Stack) -> Vec<String> {
+    let mut order: Vec<String> = stack.services.keys().cloned().collect();
+    order.sort_by_cached_key(|name| depth(&stack.services, name, stack.services.len()));
+    order
+}
+
 /// How many services must start one after another before this one. Planning refuses cycles; `limit` keeps even one that
 /// slipped through from being followed forever.
-fn depth(nodes: &BTreeMap<String, Node>, name: &str, limit: usize) -> usize {
-    let dependencies = nodes.get(name).into_iter().flat_map(|node| node.depends_on.keys());
-    let deepest = |limit| dependencies.map(|dependency| 1 + depth(nodes, dependency, limit)).max();
+fn depth(services: &BTreeMap<String, Service>, name: &str, limit: usize) -> usize {
+    let dependencies = services.get(name).into_iter().flat_map(|service| service.depends_on.keys());
+    let deepest = |limit| dependencies.map(|dependency| 1 + depth(services, dependency, limit)).max();
     limit.checked_sub(1).and_then(deepest).unwrap_or(0)
 }
 

@@ -14,6 +14,8 @@ use crate::docker::{Attached, ContainerId, ContainerSpec, Daemon, DaemonError, S
 pub enum Heard {
     /// The agent's container is there.
     Created(ContainerId),
+    /// It runs.
+    Started,
     /// The agent says something.
     Report(Report),
     /// The daemon did not let the agent come up.
@@ -85,6 +87,7 @@ async fn bring_up(
         return Ok(None);
     }
     daemon.start(&id).await?;
+    let _ = hearing.send(Heard::Started);
     Ok(Some(attached))
 }
 

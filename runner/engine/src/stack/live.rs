@@ -249,14 +249,17 @@ impl Watcher {
         self.logs
     }
 
+    /// The agent holds its guest's place in the network, so the stack is broken without it.
     fn heard(&self, heard: Heard) {
         if let Heard::Ended(last_words) = heard {
-            let message = format!(
-                "the watching agent of stack `{}` ended, its last words: `{last_words}`; names that do not exist are \
-                 slow to be refused from now on",
-                self.stack
-            );
-            self.events.emit(Event::Warning { message, hint: None });
+            let message = format!("the watching agent ended, its last words: `{last_words}`");
+            self.health.send_replace(StackHealth::Broken(StackFailure {
+                service: None,
+                cause: StackFailureCause::Daemon { message },
+                last_answer: None,
+                log: Vec::new(),
+                chain: Vec::new(),
+            }));
         }
     }
 

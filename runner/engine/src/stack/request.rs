@@ -1,7 +1,7 @@
 //! What is asked of the daemon for a stack: pure functions from the plan and the run to specs.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -11,7 +11,9 @@ use testbed_model::stack::{Limits, Mount, Service, Stack};
 use super::addressing::Addressing;
 use super::owner::Owner;
 use crate::agent::watch::message::STAY;
-use crate::docker::{ContainerSpec, Labels, LogDriver, NetworkMode, NetworkSpec, Stdin, VolumeSpec};
+use crate::docker::{
+    ContainerId, ContainerSpec, Labels, LogDriver, NetworkMode, NetworkSpec, Stdin, VolumeSpec,
+};
 use crate::host::files;
 
 /// The service label of the watching agent. A compose service can not have this name: it holds a dot.
@@ -105,12 +107,13 @@ pub fn name_servers(stack: &Stack, addressing: &Addressing) -> Vec<IpAddr> {
     if stack.egress { Vec::new() } else { vec![IpAddr::V4(addressing.agent())] }
 }
 
-/// A service's container.
+/// A service's container, in a place of its own in the stack's network or in that of a container that holds one for it.
 pub fn service(
     identity: &Identity,
     stack: &Stack,
     service: &Service,
     addressing: &Addressing,
+    host: Option<&ContainerId>,
 ) -> ContainerSpec {
     let mut labels = service.labels.clone();
     labels.extend(identity.labels_of(&service.name));
@@ -120,8 +123,16 @@ pub fn service(
         }
         bind @ Mount::Bind { .. } => bind.clone(),
     });
-    let mut aliases = service.aliases.clone();
-    aliases.insert(service.name.clone());
+    // Name, names and name servers belong to the place, so a guest finds its host's.
+    let (network, hostname, extra_hosts, dns) = match host {
+        Some(host) => (NetworkMode::Container(host.clone()), None, BTreeMap::new(), Vec::new()),
+        None => (
+            place(identity, addressing.services().get(&service.name).copied(), Some(service)),
+            Some(service.name.clone()),
+            addressing.names().clone(),
+            name_servers(stack, addressing),
+        ),
+    };
     ContainerSpec {
         name: identity.container(&service.name),
         image: service.image_reference.clone(),
@@ -130,7 +141,7 @@ pub fn service(
         environment: service.environment.clone(),
         working_dir: service.working_dir.clone(),
         user: Some(service.user.clone()),
-        hostname: Some(service.name.clone()),
+        hostname,
         labels,
         mounts: mounts.collect(),
         tmpfs: service.tmpfs.clone(),
@@ -144,13 +155,9 @@ pub fn service(
         init: service.init,
         devices: service.devices.clone(),
         healthcheck: service.healthcheck.clone(),
-        network: NetworkMode::Join {
-            network: identity.network(),
-            address: addressing.services().get(&service.name).copied(),
-            aliases,
-        },
-        extra_hosts: addressing.names().clone(),
-        dns: name_servers(stack, addressing),
+        network,
+        extra_hosts,
+        dns,
         sysctls: BTreeMap::new(),
         stdin: Stdin::Closed,
         log: LogDriver::File,
@@ -158,8 +165,22 @@ pub fn service(
     }
 }
 
-/// The watching agent's container: the runner's own binary on an image that holds nothing.
-pub fn agent(identity: &Identity, addressing: &Addressing, image: &str, binary: &Path) -> ContainerSpec {
+/// A place in the stack's network, under the names of a service.
+fn place(identity: &Identity, address: Option<Ipv4Addr>, service: Option<&Service>) -> NetworkMode {
+    let names = service.into_iter().flat_map(|service| service.aliases.iter().chain([&service.name]));
+    NetworkMode::Join { network: identity.network(), address, aliases: names.cloned().collect() }
+}
+
+/// The watching agent's container: the runner's own binary on an image that holds nothing. Its place in the network is
+/// also its guest's, so it goes by that one's name.
+pub fn agent(
+    identity: &Identity,
+    stack: &Stack,
+    addressing: &Addressing,
+    image: &str,
+    binary: &Path,
+) -> ContainerSpec {
+    let guest = addressing.guest().and_then(|guest| stack.services.get(guest));
     let mut command = vec!["agent".to_owned(), "watch".to_owned()];
     command.extend(identity.keep_until.map(|_| STAY.to_owned()));
     ContainerSpec {
@@ -168,7 +189,7 @@ pub fn agent(identity: &Identity, addressing: &Addressing, image: &str, binary: 
         entrypoint: Some(vec![AGENT_PATH.to_owned()]),
         command: Some(command),
         user: Some(AGENT_USER.to_string()),
-        hostname: Some("agent".to_owned()),
+        hostname: Some(guest.map_or("agent", |guest| guest.name.as_str()).to_owned()),
         labels: identity.labels_of(AGENT_SERVICE),
         mounts: vec![Mount::Bind {
             source: binary.to_string_lossy().into_owned(),
@@ -179,11 +200,9 @@ pub fn agent(identity: &Identity, addressing: &Addressing, image: &str, binary: 
         cap_drop: ["ALL".to_owned()].into(),
         read_only: true,
         no_new_privileges: true,
-        network: NetworkMode::Join {
-            network: identity.network(),
-            address: Some(addressing.agent()),
-            aliases: BTreeSet::new(),
-        },
+        network: place(identity, Some(addressing.agent()), guest),
+        extra_hosts: addressing.names().clone(),
+        dns: name_servers(stack, addressing),
         // The agent answers for names as a user without rights.
         sysctls: [("net.ipv4.ip_unprivileged_port_start".to_owned(), "0".to_owned())].into(),
         stdin: Stdin::Attached,

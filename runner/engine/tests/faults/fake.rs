@@ -362,8 +362,14 @@ fn create(books: &Arc<Books>, query: &HashMap<String, String>, body: &Value) -> 
 fn start(books: &Arc<Books>, id: &str) -> Response {
     let mut open = books.open.lock().unwrap();
     let Some(container) = open.containers.get(id).cloned() else { return refuse(404, "no such container") };
-    if !open.networks.contains_key(&container.network) {
-        return refuse(404, &format!("network {} not found", container.network));
+    match container.network.strip_prefix("container:") {
+        Some(host) if !open.containers.get(host).is_some_and(|host| host.running) => {
+            return refuse(409, &format!("cannot join the network of a non running container: {host}"));
+        }
+        None if !open.networks.contains_key(&container.network) => {
+            return refuse(404, &format!("network {} not found", container.network));
+        }
+        _ => {}
     }
     open.containers.get_mut(id).unwrap().running = true;
     books.event(&mut open, id, "start", None);

@@ -89,6 +89,12 @@ impl Script {
     }
 
     fn with(stack: &Stack, parallel: usize) -> Self {
+        let mut script = Self::without_agent(stack, parallel);
+        script.tell(Input::AgentCreated).tell(Input::AgentStarted);
+        script
+    }
+
+    fn without_agent(stack: &Stack, parallel: usize) -> Self {
         let machine = Bringup::new(stack, parallel);
         let wanted = machine.begin();
         Self { machine, now_ms: 0, wanted }
@@ -185,17 +191,31 @@ fn probes(actions: &[Action]) -> Vec<&Target> {
 }
 
 #[test]
-fn everything_is_created_at_once_dependencies_first() {
-    let mut script = Script::new(&dynamo(STARTED));
-    let created: Vec<_> = script
-        .take()
-        .into_iter()
-        .filter_map(|action| match action {
+fn everything_is_created_at_once_dependencies_first_and_the_guest_after_its_host() {
+    let mut script = Script::without_agent(&dynamo(STARTED), 2);
+    let created = |script: &mut Script| -> Vec<String> {
+        let actions = script.take().into_iter();
+        let creations = actions.filter_map(|action| match action {
             Action::Create { service } => Some(service),
             _ => None,
-        })
-        .collect();
-    assert_eq!(created, ["etcd", "nats", "frontend", "worker"]);
+        });
+        creations.collect()
+    };
+    assert_eq!(created(&mut script), ["nats", "frontend", "worker"]);
+    assert_eq!(created(script.tell(Input::AgentCreated)), ["etcd"]);
+}
+
+#[test]
+fn the_agent_starts_first_and_then_its_guest() {
+    let mut script = Script::without_agent(&dynamo(STARTED), 2);
+    script.network().created(&["etcd", "nats", "frontend", "worker"]);
+    assert_eq!(agent_starts(&mut script), 0, "it is not there yet");
+    let actions = script.tell(Input::AgentCreated).take();
+    assert!(actions.contains(&Action::StartAgent), "{actions:?}");
+    let mut script = Script::without_agent(&dynamo(STARTED), 2);
+    script.network().created(&["etcd", "nats"]).tell(Input::AgentCreated);
+    assert_eq!(script.starts(), ["nats"], "the agent counts as one of two, and its guest waits for it");
+    assert_eq!(script.tell(Input::AgentStarted).starts(), ["etcd"]);
 }
 
 #[test]
@@ -256,32 +276,6 @@ fn no_more_start_at_a_time_than_allowed_and_what_others_wait_for_comes_first() {
 
 fn agent_starts(script: &mut Script) -> usize {
     script.take().iter().filter(|action| **action == Action::StartAgent).count()
-}
-
-#[test]
-fn the_agent_starts_when_the_last_services_do() {
-    let mut script = Script::with(&dynamo(STARTED), 2);
-    script.network().created(&["nats", "etcd", "frontend", "worker"]).started(&["nats", "etcd"]);
-    assert_eq!(agent_starts(&mut script), 0, "both processors are busy");
-    assert_eq!(agent_starts(script.started(&["frontend"])), 1);
-    script.started(&["worker"]).proven(&["nats", "etcd", "worker", "frontend"]).chat();
-    assert_eq!(agent_starts(&mut script), 0, "once is enough");
-}
-
-#[test]
-fn the_agent_starts_first_where_services_wait_for_probes() {
-    let mut script = Script::with(&dynamo(HEALTHY), 2);
-    assert_eq!(agent_starts(script.network()), 1);
-}
-
-#[test]
-fn the_agent_uses_the_time_in_which_a_task_is_waited_for() {
-    let services = [service("init", None, &[]), service("a", Some(TCP), &[("init", COMPLETED)])];
-    let mut script = Script::with(&stack(services, "a"), 2);
-    script.network();
-    assert_eq!(agent_starts(&mut script), 0, "nothing has been created yet");
-    assert_eq!(agent_starts(script.created(&["init", "a"])), 0);
-    assert_eq!(agent_starts(script.started(&["init"])), 1);
 }
 
 fn all_started(stack: &Stack) -> Script {
@@ -520,6 +514,8 @@ fn any_input() -> impl Strategy<Value = Input> {
     let target = prop_oneof![Just(Target::Stack), name().prop_map(Target::Service)];
     prop_oneof![
         Just(Input::NetworkCreated),
+        Just(Input::AgentCreated),
+        Just(Input::AgentStarted),
         name().prop_map(|service| Input::Created { service }),
         name().prop_map(|service| Input::Started { service, container: "c".to_owned() }),
         target.prop_map(|target| Input::Succeeded { target, answer: "200".to_owned() }),
@@ -539,7 +535,7 @@ proptest! {
         parallel in 1_usize..4,
     ) {
         let planned = dynamo(condition);
-        let mut script = Script::with(&planned, parallel);
+        let mut script = Script::without_agent(&planned, parallel);
         for input in inputs {
             script.tell(input);
         }
@@ -562,8 +558,8 @@ proptest! {
         picks in proptest::collection::vec(0_usize..100, 200),
     ) {
         let planned = dynamo(condition);
-        let mut script = Script::with(&planned, parallel);
-        let mut due = vec![Input::NetworkCreated];
+        let mut script = Script::without_agent(&planned, parallel);
+        let mut due = vec![Input::NetworkCreated, Input::AgentCreated];
         let mut agent = false;
         let mut asked = Vec::new();
         for pick in picks {
@@ -571,7 +567,7 @@ proptest! {
                 match action {
                     Action::Create { service } => due.push(Input::Created { service }),
                     Action::Start { service } => due.push(Input::Started { service, container: "c".to_owned() }),
-                    Action::StartAgent => agent = true,
+                    Action::StartAgent => due.push(Input::AgentStarted),
                     Action::Probe { target, .. } => asked.push(target),
                     Action::Emit(_) => {}
                     Action::Finish => return Ok(()),
@@ -584,7 +580,9 @@ proptest! {
                 due.extend(asked.drain(..).map(|target| Input::Succeeded { target, answer: answer() }));
             }
             prop_assert!(!due.is_empty(), "nothing will happen any more");
-            script.tell(due.swap_remove(pick % due.len()));
+            let input = due.swap_remove(pick % due.len());
+            agent |= input == Input::AgentStarted;
+            script.tell(input);
         }
         prop_assert!(script.is_finished());
     }
