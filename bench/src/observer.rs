@@ -278,11 +278,18 @@ fn is_owned(labels: &HashMap<String, String>, process: u32) -> bool {
     owner == Some(process)
 }
 
-/// The address that a created container will have.
+/// The address that a created container will have, or that of the container whose place in the network it shares.
 async fn address(bench: &Bench, container: &str) -> Result<Ipv4Addr, BenchError> {
-    let inspected = bench.engine.inspect_container(container, None).await;
-    let settings = inspected.map_err(BenchError::engine("look at a container"))?.network_settings;
-    let endpoints = settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let look = async |container: &str| {
+        let inspected = bench.engine.inspect_container(container, None).await;
+        inspected.map_err(BenchError::engine("look at a container"))
+    };
+    let mut inspected = look(container).await?;
+    let mode = inspected.host_config.as_ref().and_then(|host| host.network_mode.clone());
+    if let Some(host) = mode.as_deref().and_then(|mode| mode.strip_prefix("container:")) {
+        inspected = look(host).await?;
+    }
+    let endpoints = inspected.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let configured = endpoints.into_values().find_map(|endpoint| endpoint.ipam_config?.ipv4_address);
     configured.and_then(|address| address.parse().ok()).ok_or_else(|| BenchError::Missing {
         message: format!("container `{container}` has no address of its own"),

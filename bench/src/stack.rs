@@ -163,8 +163,7 @@ fn section(samples: &Samples) -> Section {
                 .compared(compare(&ours, PLAIN, &plain, Some(0.8)))
                 .compared(compare(&ours, HEALTHY, &healthy, Some(0.5)))
         }),
-        row(what, READY, &samples.ready)
-            .map(|row| row.compared(compare(&samples.ready, BARE, &bare, None))),
+        row(what, READY, &samples.ready).map(|row| row.compared(compare(&samples.ready, BARE, &bare, None))),
         row(what, PROCESS, &samples.process_up)
             .map(|row| row.compared(compare(&samples.process_up, BARE, &bare, None))),
     ];

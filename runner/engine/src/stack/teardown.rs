@@ -1,16 +1,17 @@
-//! The end of a stack: everything is killed at once, and nothing is waited for that need not be.
+//! The end of a stack: everything is killed, and nothing is waited for that need not be.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use testbed_model::id::label;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::sleep;
 
 use super::error::StackError;
 use super::logs::LogFollowers;
 use crate::docker::{ContainerId, Daemon, DaemonError, Owned};
+use crate::host::processors::cores;
 
 /// The daemon lets go of a container's place in the network a moment after the container's end.
 const NETWORK_PAUSE: Duration = Duration::from_millis(10);
@@ -30,17 +31,23 @@ pub struct Footprint {
     pub volumes: Vec<String>,
 }
 
-/// Removes a stack. The network goes while ended containers are being removed, the volumes after their users.
+/// Removes a stack, as many containers at a time as there are processors: their ends are the daemon's work, and more of
+/// them at once only keep each other waiting. The network goes while ended containers are being removed, the volumes
+/// after their users.
 pub async fn tear_down(
     daemon: &Daemon,
     footprint: &Footprint,
     logs: &mut LogFollowers,
 ) -> Result<(), DaemonError> {
     let (ended, all_ended) = watch::channel(0);
+    let turns = Semaphore::new(cores());
     let containers = footprint.containers.iter().map(|(service, id)| {
         let last_lines = logs.last_lines(service);
         let ended = &ended;
+        let turns = &turns;
         async move {
+            // It is never closed.
+            let _turn = turns.acquire().await;
             // One that does not run can not be killed, and what else is wrong the removal will say.
             let _ = daemon.kill(id, "SIGKILL").await;
             ended.send_modify(|count| *count += 1);
