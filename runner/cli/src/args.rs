@@ -124,6 +124,12 @@ pub struct ChoiceArgs {
     /// Only this suite; may be repeated
     #[arg(long = "suite", value_name = "SUITE")]
     pub suites: Vec<String>,
+    /// Only cases whose markers fit, as `pytest -m` understands it: 'router and not slow'
+    #[arg(short = 'm', long = "markers", value_name = "EXPRESSION")]
+    pub markers: Option<String>,
+    /// Only cases whose names fit, as `pytest -k` understands it: 'chat or completions'
+    #[arg(short = 'k', long = "keyword", value_name = "EXPRESSION")]
+    pub keyword: Option<String>,
 }
 
 /// Arguments of `plan`.

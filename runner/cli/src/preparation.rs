@@ -11,6 +11,7 @@ use testbed_model::hint::Hint;
 use testbed_model::plan::{self, Choice, Environment, Inputs, Plan, PlanError};
 use testbed_model::profile::{self, BASE, Resolved};
 use testbed_model::project::{self, Project};
+use testbed_model::selection::{Expression, ExpressionError};
 use testbed_model::tier::Tier;
 
 use crate::args::ChoiceArgs;
@@ -49,6 +50,28 @@ impl Hint for NoProject {
     }
 }
 
+/// An expression on the command line cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("`{flag}`: {error}")]
+struct BadExpression {
+    flag: &'static str,
+    error: ExpressionError,
+}
+
+impl Hint for BadExpression {
+    fn hint(&self) -> Option<String> {
+        self.error.hint()
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        self.error.exit_code()
+    }
+
+    fn rendered(&self) -> Option<String> {
+        self.error.rendered()
+    }
+}
+
 impl Preparation {
     /// Reads files and gathers facts. With `profiles`, only those are read, so that a broken one does not stop another.
     pub async fn read(settings: &Settings, profiles: &[String]) -> Result<Self, Failure> {
@@ -79,7 +102,12 @@ impl Preparation {
     pub fn plan(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Plan, Failure> {
         let project = self.project()?;
         let profiles = self.profile_names();
-        let choice = Choice { profiles: choice.profiles.clone(), suites: choice.suites.clone() };
+        let choice = Choice {
+            profiles: choice.profiles.clone(),
+            suites: choice.suites.clone(),
+            markers: expression("-m", choice.markers.as_deref())?,
+            keyword: expression("-k", choice.keyword.as_deref())?,
+        };
         let inputs = Inputs {
             tier,
             project: &project,
@@ -103,6 +131,12 @@ impl Preparation {
     fn profile_names(&self) -> BTreeSet<String> {
         profile::names(&self.texts.profiles).map(str::to_owned).collect()
     }
+}
+
+/// What a flag asks for; an expression that says nothing asks for nothing, as in pytest.
+fn expression(flag: &'static str, text: Option<&str>) -> Result<Option<Expression>, BadExpression> {
+    let text = text.filter(|text| !text.trim().is_empty());
+    text.map(Expression::parse).transpose().map_err(|error| BadExpression { flag, error })
 }
 
 fn environment(name: &str, texts: &Texts) -> Result<Environment, Failure> {

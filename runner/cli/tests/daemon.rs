@@ -27,6 +27,8 @@ mod record;
 mod running;
 #[path = "daemon/screen.rs"]
 mod screen;
+#[path = "daemon/selection.rs"]
+mod selection;
 #[path = "site/mod.rs"]
 mod site;
 #[path = "daemon/surroundings.rs"]

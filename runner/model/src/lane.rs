@@ -57,6 +57,9 @@ pub struct Lane {
     pub paths: Vec<String>,
     /// pytest: the marker expression; cargo: the nextest filter; pre-commit: unused.
     pub expression: Option<String>,
+    /// pytest: the keyword expression that the user asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keyword: Option<String>,
     /// Environment of the tool.
     pub environment: BTreeMap<String, String>,
     /// Further arguments of the tool.

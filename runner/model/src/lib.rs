@@ -18,6 +18,7 @@ pub mod plan;
 pub mod profile;
 pub mod project;
 pub mod record;
+pub mod selection;
 pub mod span;
 pub mod stack;
 pub mod tier;

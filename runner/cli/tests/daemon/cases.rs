@@ -194,3 +194,18 @@ fn a_suite_that_cannot_be_collected_is_red_and_says_why() {
     assert_eq!(ended.code(), ExitCode::TestFailed, "{}", ended.err);
     assert!(ended.err.contains("no_such_module"), "{}", ended.err);
 }
+
+#[test]
+fn expressions_choose_the_same_cases_as_in_pytest() {
+    let text = "import pytest\n\n\n@pytest.mark.router\ndef test_chat():\n    pass\n\n\n\
+                @pytest.mark.router\ndef test_models():\n    pass\n\n\ndef test_chat_again():\n    pass\n";
+    let ground = Ground::small(text);
+    let run = ground.start(["premerge", "--json", "-m", "router", "-k", "CHAT"]).end();
+    assert_eq!(run.code, ExitCode::Passed);
+    let finished = run.named("case_finished");
+    let ids: Vec<&str> = finished.map(|event| event["case"]["id"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["tests/test_small.py::test_chat"]);
+    let none = ground.start(["premerge", "--json", "-m", "router", "-k", "nothing"]).end();
+    assert_eq!(none.code, ExitCode::NothingSelected);
+    run.left_nothing();
+}

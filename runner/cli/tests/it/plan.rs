@@ -299,3 +299,42 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn cases_are_chosen_in_pytests_own_language_and_other_suites_stay_out() {
+    let project = format!(
+        "{}\n[[suite]]\nname = \"rust\"\nkind = \"cargo\"\n",
+        crate::site::SMALL_PROJECT.replace("type = \"e2e\"", "type = \"e2e\"\nexpression = \"not slow\"")
+    );
+    let site = Site::small().with("testbed.toml", &project);
+    let plan = |arguments: &[&str]| -> Value {
+        let ended = site.testbed([&["plan", "--json"], arguments].concat());
+        assert_eq!(ended.code(), ExitCode::Passed, "{}", ended.told());
+        serde_json::from_str(&ended.out).unwrap()
+    };
+    let whole = plan(&[]);
+    assert_eq!(whole["lanes"].as_array().unwrap().len(), 2);
+    assert_eq!(plan(&["-m", " ", "-k", ""]), whole, "an empty expression asks for nothing");
+    let chosen = plan(&["-m", "router or kvbm(level=2)", "-k", "chat"]);
+    let [lane] = &chosen["lanes"].as_array().unwrap()[..] else { panic!("{chosen}") };
+    assert_eq!(lane["expression"], "(pre_merge or premerge) and (not slow) and (router or kvbm(level=2))");
+    assert_eq!(lane["keyword"], "chat");
+    assert_eq!(chosen["skipped"][0]["reason"], "`-m` chooses among the cases of pytest suites");
+}
+
+#[test]
+fn an_expression_that_cannot_be_read_shows_the_column() {
+    let site = Site::small();
+    insta::assert_snapshot!(site.refuses(["premerge", "-m", "router and (slow"], ExitCode::Usage), @"
+    error: `-m`: column 17: expected right parenthesis; got end of input
+      router and (slow
+                      ^
+    hint: names are joined by `and`, `or`, `not` and parentheses, as for `pytest -m`
+    ");
+    insta::assert_snapshot!(site.refuses(["plan", "-k", "chat completions"], ExitCode::Usage), @"
+    error: `-k`: column 6: expected end of input; got identifier
+      chat completions
+           ^
+    hint: names are joined by `and`, `or`, `not` and parentheses, as for `pytest -m`
+    ");
+}

@@ -56,6 +56,9 @@ fn arguments(lane: &Lane) -> Vec<String> {
     if let Some(expression) = &lane.expression {
         argv.extend(["-m".to_owned(), expression.clone()]);
     }
+    if let Some(keyword) = &lane.keyword {
+        argv.extend(["-k".to_owned(), keyword.clone()]);
+    }
     argv.extend(lane.arguments.iter().cloned());
     argv.extend(lane.paths.iter().cloned());
     argv

@@ -237,6 +237,7 @@ pub(crate) mod tests {
             image_reference: "testbed/tests:0123".to_owned(),
             paths: Vec::new(),
             expression: None,
+            keyword: None,
             environment: BTreeMap::from([("DYN_LOG".to_owned(), "info".to_owned())]),
             arguments: Vec::new(),
             workers: 1,

@@ -69,6 +69,7 @@ impl Bench {
             image_reference: String::new(),
             paths: Vec::new(),
             expression: None,
+            keyword: None,
             environment: [("WORD".to_owned(), "given".to_owned())].into(),
             arguments: Vec::new(),
             workers: 1,

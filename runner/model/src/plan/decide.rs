@@ -8,6 +8,7 @@ use crate::facts::Facts;
 use crate::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
 use crate::profile::{BASE, ProfileError, Resolved};
 use crate::project::{Project, Suite};
+use crate::selection::Expression;
 use crate::stack::{Limits, Stack};
 use crate::tier::{TestType, Tier};
 
@@ -159,6 +160,10 @@ impl Decision<'_, '_> {
         let choice = self.inputs.choice;
         if !choice.suites.is_empty() && !choice.suites.contains(&suite.name) {
             self.skip(suite, None, "`--suite` names others".to_owned());
+        } else if let Some(flag) = choice.asks_pytest()
+            && suite.kind != SuiteKind::Pytest
+        {
+            self.skip(suite, None, format!("`{flag}` chooses among the cases of pytest suites"));
         } else if suite.tier > self.inputs.tier {
             let (own, asked) = (suite.tier, self.inputs.tier);
             self.skip(suite, None, format!("it belongs to `{own}`, which comes after `{asked}`"));
@@ -256,6 +261,8 @@ impl Decision<'_, '_> {
             return Err(fault.with_nearest(&suite.image, known).into());
         };
         let own = suite.expression.as_deref();
+        let asked = |expression: &Option<Expression>| expression.as_ref().map(|it| it.source().to_owned());
+        let asked_markers = asked(&self.inputs.choice.markers);
         Ok(Lane {
             id: LaneId { suite: suite.name.clone(), profile: profile_name.cloned() },
             kind: suite.kind,
@@ -264,9 +271,13 @@ impl Decision<'_, '_> {
             image_reference: reference.clone(),
             paths: suite.paths.clone(),
             expression: match suite.kind {
-                SuiteKind::Pytest => Some(tier_expression(self.inputs.tier, suite.tier, own)),
+                SuiteKind::Pytest => {
+                    let narrower = [own, asked_markers.as_deref()];
+                    Some(tier_expression(self.inputs.tier, suite.tier, &narrower))
+                }
                 SuiteKind::Cargo | SuiteKind::PreCommit => own.map(str::to_owned),
             },
+            keyword: asked(&self.inputs.choice.keyword),
             environment: suite.environment.clone(),
             arguments: suite.arguments.clone(),
             workers: suite.workers,

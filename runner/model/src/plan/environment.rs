@@ -5,6 +5,7 @@ use crate::compose::{self, ComposeFile, ServiceDefinition};
 use crate::document::bytes_text;
 use crate::facts::Facts;
 use crate::profile::Resolved;
+use crate::selection::Expression;
 
 /// What the command line narrows a tier to. Empty means everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,6 +14,21 @@ pub struct Choice {
     pub profiles: Vec<String>,
     /// Suites, by `--suite`.
     pub suites: Vec<String>,
+    /// Cases by their markers, by `-m`.
+    pub markers: Option<Expression>,
+    /// Cases by parts of their names, by `-k`.
+    pub keyword: Option<Expression>,
+}
+
+impl Choice {
+    /// The flag that speaks of cases as pytest knows them, if one is given.
+    pub const fn asks_pytest(&self) -> Option<&'static str> {
+        match (&self.markers, &self.keyword) {
+            (Some(_), _) => Some("-m"),
+            (None, Some(_)) => Some("-k"),
+            (None, None) => None,
+        }
+    }
 }
 
 /// A profile with its stack.

@@ -140,7 +140,7 @@ impl World {
             profiles: &profile::names(&self.profiles).map(str::to_owned).collect::<BTreeSet<_>>(),
             images: &self.images,
             facts: &self.facts,
-            choice: &Choice { profiles: own(profiles), suites: own(suites) },
+            choice: &Choice { profiles: own(profiles), suites: own(suites), ..Choice::default() },
         })
     }
 

@@ -6,7 +6,9 @@ use globset::Glob;
 
 use super::{ProfilePattern, Project, Suite};
 use crate::document::{Document, Fields, Item};
+use crate::hint::Hint as _;
 use crate::lane::SuiteKind;
+use crate::selection::Expression;
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
@@ -203,7 +205,14 @@ fn expression(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Option<String>,
         let fault = item.fault("has no meaning for hooks");
         return Err(fault.with_hint("leave it out, or name hooks under `arguments`"));
     }
-    Ok(Some(item.full_text()?.trim().to_owned()))
+    let text = item.full_text()?.trim();
+    if kind == SuiteKind::Pytest
+        && let Err(error) = Expression::parse(text)
+    {
+        let fault = item.fault(format!("cannot be read at its {error}"));
+        return Err(fault.with_hint(error.hint().unwrap_or_default()));
+    }
+    Ok(Some(text.to_owned()))
 }
 
 fn environment(item: &Item<'_>) -> Result<BTreeMap<String, String>, Fault> {

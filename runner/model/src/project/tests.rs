@@ -132,6 +132,10 @@ fn values_that_make_no_sense_are_refused() {
             "kind = \"pre-commit\"\nprofiles = [\"a\"]",
             "5:12: `suite[0].profiles` has no meaning for hooks, which need no stack",
         ),
+        (
+            "kind = \"pytest\"\ntype = \"unit\"\npaths = [\"a\"]\nexpression = \"a and (b\"",
+            "7:14: `suite[0].expression` cannot be read at its column 9: expected right parenthesis; got end of input",
+        ),
         ("kind = \"pre-commit\"\nexpression = \"a\"", "5:14: `suite[0].expression` has no meaning for hooks"),
         (
             "kind = \"cargo\"\ntimeouts = { case = \"0s\" }",

@@ -45,7 +45,7 @@ proptest! {
             profiles: &profile::names(&world.profiles).map(str::to_owned).collect::<BTreeSet<_>>(),
             images: &world.images,
             facts: &world.facts,
-            choice: &Choice { profiles, suites: Vec::new() },
+            choice: &Choice { profiles, ..Choice::default() },
         }).unwrap();
         prop_assert_eq!(first.canonical_json().unwrap(), second.canonical_json().unwrap());
         prop_assert_eq!(first.id().unwrap(), second.id().unwrap());
