@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::StackContext;
 use super::addressing::Addressing;
-use super::bringup::{Action, Bringup, Input, Target};
+use super::bringup::{self, Action, Bringup, Input, Target};
 use super::error::StackError;
 use super::link::{AgentLink, Heard};
 use super::live::{LiveStack, Parts};
@@ -107,7 +107,7 @@ impl<'a> Attempt<'a> {
             start_agent,
             agent: AgentLink::open(daemon, agent, agent_may_start),
             happenings: daemon.events(&labels, since),
-            footprint: Footprint::default(),
+            footprint: Footprint { order: bringup::order(stack), ..Footprint::default() },
             logs: LogFollowers::default(),
             way_out: None,
             addressing,

@@ -427,7 +427,7 @@ pub fn guest(stack: &Stack) -> Option<String> {
 }
 
 /// The services in the order in which they start when nothing else decides.
-fn order(stack: &Stack) -> Vec<String> {
+pub fn order(stack: &Stack) -> Vec<String> {
     let mut order: Vec<String> = stack.services.keys().cloned().collect();
     order.sort_by_cached_key(|name| depth(&stack.services, name, stack.services.len()));
     order

@@ -27,8 +27,21 @@ pub struct Footprint {
     pub network: Option<String>,
     /// Containers by service.
     pub containers: BTreeMap<String, ContainerId>,
+    /// The services in the order in which they start.
+    pub order: Vec<String>,
     /// The daemon's names of volumes.
     pub volumes: Vec<String>,
+}
+
+impl Footprint {
+    /// The containers in the reverse order of their starts, so that nobody misses what it depends on; the agent, which
+    /// nobody needs any more, comes first.
+    fn last_first(&self) -> Vec<(&String, &ContainerId)> {
+        let mut containers: Vec<_> = self.containers.iter().collect();
+        let position = |service: &String| self.order.iter().rev().position(|other| other == service);
+        containers.sort_by_key(|(service, _)| position(service));
+        containers
+    }
 }
 
 /// Removes a stack, as many containers at a time as there are processors: their ends are the daemon's work, and more of
@@ -41,7 +54,7 @@ pub async fn tear_down(
 ) -> Result<(), DaemonError> {
     let (ended, all_ended) = watch::channel(0);
     let turns = Semaphore::new(cores());
-    let containers = footprint.containers.iter().map(|(service, id)| {
+    let containers = footprint.last_first().into_iter().map(|(service, id)| {
         let last_lines = logs.last_lines(service);
         let ended = &ended;
         let turns = &turns;
