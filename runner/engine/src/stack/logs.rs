@@ -75,23 +75,27 @@ async fn follow(
 ) {
     let mut since: Option<Timestamp> = None;
     while starts.recv().await.is_some() {
-        let mut lines = daemon.follow_logs(&id, since);
-        while let Some(line) = lines.next().await {
-            match line {
-                Ok(line) => {
-                    // What was passed on is not asked for again when the container is started once more.
-                    since = line.at.checked_add(SignedDuration::from_nanos(1)).ok();
-                    events.emit(Event::ServiceLog {
-                        stack: stack.clone(),
-                        service: service.clone(),
-                        line: line.line,
-                    });
-                }
-                Err(e) if e.is_not_found() => return,
-                Err(e) => {
-                    let message = format!("the log of `{service}` in stack `{stack}` is not whole: {e}");
-                    events.emit(Event::Warning { message, hint: None });
-                    break;
+        // Docker Engine 20.10 can end the stream before the last line of a container that ends quickly, so it is asked
+        // once more for what is left.
+        for _ in 0..2 {
+            let mut lines = daemon.follow_logs(&id, since);
+            while let Some(line) = lines.next().await {
+                match line {
+                    Ok(line) => {
+                        // What was passed on is not asked for again when the container is started once more.
+                        since = line.at.checked_add(SignedDuration::from_nanos(1)).ok();
+                        events.emit(Event::ServiceLog {
+                            stack: stack.clone(),
+                            service: service.clone(),
+                            line: line.line,
+                        });
+                    }
+                    Err(e) if e.is_not_found() => return,
+                    Err(e) => {
+                        let message = format!("the log of `{service}` in stack `{stack}` is not whole: {e}");
+                        events.emit(Event::Warning { message, hint: None });
+                        break;
+                    }
                 }
             }
         }
