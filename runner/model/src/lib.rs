@@ -4,6 +4,7 @@
 //! a function from values to values, and is tested as one.
 
 pub mod case;
+pub mod catalog;
 pub mod compose;
 pub mod document;
 pub mod event;

@@ -1,6 +1,7 @@
 //! The project file `testbed.toml`: which suites a project under test has, and where each can run.
 
 mod read;
+mod rules;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,11 @@ use crate::lane::SuiteKind;
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
+
+pub use rules::{
+    Budgets, ChangeEffect, ChangeRule, ChangeRules, ChangedFiles, FilePattern, LaneRule, Naming, Quarantine,
+    Vocabulary,
+};
 
 /// A project under test.
 #[derive(Clone, Debug)]
