@@ -11,13 +11,17 @@ Environment that it reads, all of it optional:
     Path of a unix socket through which a case may stop and start services of its own stack, see `control`.
 ``TESTBED_EVENTS_FD``
     Number of an open file descriptor that gets one JSON object a line for everything that happens, see `narrator`.
+``TESTBED_CATALOG``
+    Set where the session only collects and is to tell every case with its markers, see `cataloger`.
+``TESTBED_SELECTION``
+    Path of a JSON file that names the cases that are to be executed, see `selection`.
 """
 
 import os
 
 import pytest
 
-from . import markers, narrator, needs
+from . import cataloger, markers, narrator, needs, selection
 from .fixtures import (
     etcd_url,
     frontend_url,
@@ -40,14 +44,27 @@ __all__ = [
 
 
 def pytest_configure(config):
-    """Register the markers and, where a descriptor is offered, the narrator."""
+    """Register the markers and, where a descriptor is offered, the narrator or the cataloger."""
+    if cataloger.is_asked(os.environ):
+        cataloger.register(config, os.environ)
+        markers.register(config)
+        return
     markers.register(config)
     narrator.register(config, os.environ)
 
 
-# Before pytest's own implementation, which evaluates `-m` and must see the completed markers.
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
-    """Complete each case's markers, and leave out what this stack cannot serve or another one does."""
+    """Complete each case's markers, leave out what another stack executes, and keep what a plan names."""
+    if cataloger.is_asked(os.environ):
+        yield
+        return
+    chosen = selection.load(os.environ)
+    # Before pytest's own implementation, which evaluates `-m` and must see the completed markers.
     markers.complete(items)
-    needs.apply(config, items, os.environ)
+    if chosen is None:
+        needs.apply(config, items, os.environ)
+    yield
+    # After everybody else, so that hooks of the project see the cases as they always do.
+    if chosen is not None:
+        selection.apply(config, items, chosen)
