@@ -69,6 +69,21 @@ pub struct Row {
     pub keywords: u32,
     /// Number of its set of fixtures.
     pub fixtures: u32,
+    /// What the tool itself says of executing it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub said: Option<ToolWord>,
+}
+
+/// Why a tool, or the project's part of it, would not execute a case that it knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolWord {
+    /// The suite's own filter leaves it out.
+    NotOfSuite,
+    /// It is marked so in the source: `#[ignore]`.
+    Ignored,
+    /// The project's own hooks take it away.
+    LeftOut,
 }
 
 /// What of the project's files a catalog depends on. As long as all of it is the same, so is the catalog.

@@ -60,6 +60,10 @@ pub struct Lane {
     /// pytest: the keyword expression that the user asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keyword: Option<String>,
+    /// Exactly the cases that are to be executed, where the catalog was known; otherwise what the tool collects by path and
+    /// expression.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cases: Option<Cases>,
     /// Environment of the tool.
     pub environment: BTreeMap<String, String>,
     /// Further arguments of the tool.
@@ -75,6 +79,27 @@ pub struct Lane {
     pub timeouts: LaneTimeouts,
     /// Memory and processor of the executor's container.
     pub limits: crate::stack::Limits,
+}
+
+/// The cases of a lane.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cases {
+    /// Their ids, in the order of the catalog.
+    pub ids: Vec<String>,
+    /// Whether these are all that the tool itself would execute of the suite.
+    pub whole: bool,
+    /// Cases that were asked for and are withheld, told by the suite's first lane.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub withheld: Vec<Withheld>,
+}
+
+/// A case that was asked for and is not executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Withheld {
+    /// Its id.
+    pub id: String,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 /// How long a lane may take.

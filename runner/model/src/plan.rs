@@ -1,11 +1,14 @@
 //! The plan: the whole decision as a value, made before anything starts.
 
 mod decide;
+mod distribute;
 mod environment;
 mod error;
 mod expression;
 mod harden;
+mod judge;
 mod lower;
+mod verdict;
 
 use std::collections::BTreeMap;
 
@@ -15,11 +18,13 @@ use crate::lane::{Lane, LaneId};
 use crate::stack::Stack;
 use crate::tier::Tier;
 
-pub use decide::{Inputs, choose, plan};
+pub use decide::{Explained, Inputs, choose, explain, plan};
 pub use environment::{Choice, Environment};
 pub use error::PlanError;
 pub use expression::tier_expression;
+pub use judge::Step;
 pub use lower::{placed, placed_stack, plan_stack, rooted};
+pub use verdict::{Asker, SkipGroup, SkipReason, Verdict};
 
 /// The version of the plan's format.
 pub const SCHEMA: u32 = 1;
@@ -41,6 +46,9 @@ pub struct Plan {
     pub lanes: Vec<Lane>,
     /// Suites and profiles that do not take part, with the reason.
     pub skipped: Vec<SkippedLane>,
+    /// Cases that are not executed, by suite and reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skips: Vec<SkipGroup>,
 }
 
 /// Something that the plan leaves out.

@@ -1,12 +1,18 @@
 //! Selection: which cases of a catalog are asked for.
 
+mod complete;
 mod expression;
+pub mod hardware;
 mod lexer;
 mod marker;
+pub mod needs;
+mod pattern;
 
+pub use complete::complete;
 pub use expression::{Expression, ExpressionError, Matcher, Name};
 pub use lexer::Literal;
 pub use marker::{Keywords, Mark, Marks};
+pub use pattern::CasePattern;
 
 #[cfg(test)]
 mod tests;

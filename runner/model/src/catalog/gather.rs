@@ -5,7 +5,7 @@ use std::hash::Hash;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Row, SCHEMA, SuiteCatalog};
+use super::{Row, SCHEMA, SuiteCatalog, ToolWord};
 use crate::selection::Mark;
 
 /// A case as a tool announces it.
@@ -28,6 +28,9 @@ pub struct Announced {
     /// Fixtures.
     #[serde(default)]
     pub fixtures: Vec<String>,
+    /// What the tool itself says of executing it.
+    #[serde(default)]
+    pub said: Option<ToolWord>,
 }
 
 /// A catalog that is being gathered.
@@ -51,6 +54,7 @@ impl Gathering {
             id: case.id,
             file,
             line: case.line,
+            said: case.said,
             marks: number(&mut self.marks, &mut catalog.marks, written, case.marks),
             keywords: number(&mut self.keywords, &mut catalog.keywords, case.keywords.clone(), case.keywords),
             fixtures: number(&mut self.fixtures, &mut catalog.fixtures, case.fixtures.clone(), case.fixtures),

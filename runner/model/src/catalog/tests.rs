@@ -72,6 +72,7 @@ proptest! {
                 marks: entry.marks.to_vec(),
                 keywords: entry.keywords.to_vec(),
                 fixtures: entry.fixtures.to_vec(),
+                said: entry.row.said,
             })
             .collect();
         prop_assert_eq!(told, announced);

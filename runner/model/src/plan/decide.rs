@@ -3,11 +3,15 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::distribute::Distribution;
+use super::judge::{Candidate, Judge, Step};
+use super::verdict::{SkipGroup, SkipReason, Verdict};
 use super::{Choice, Environment, Plan, PlanError, SCHEMA, SkippedLane, plan_stack, tier_expression};
+use crate::catalog::{Catalog, SuiteCatalog};
 use crate::facts::Facts;
 use crate::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
 use crate::profile::{BASE, ProfileError, Resolved};
-use crate::project::{Project, Suite};
+use crate::project::{Project, Suite, Vocabulary};
 use crate::selection::Expression;
 use crate::stack::{Limits, Stack};
 use crate::tier::{TestType, Tier};
@@ -34,20 +38,62 @@ pub struct Inputs<'a> {
     pub facts: &'a Facts,
     /// What the command line narrows the tier to.
     pub choice: &'a Choice,
+    /// The cases of the suites, as far as they are known. A suite that is not in it is planned as a whole.
+    pub catalog: &'a Catalog,
+    /// What markers mean in this project.
+    pub vocabulary: &'a Vocabulary,
 }
 
 /// Decides what a tier's run does.
 pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, PlanError> {
     check_choice(inputs)?;
     check_patterns(inputs)?;
-    let mut decision = Decision { inputs, skipped: Vec::new(), lanes: Vec::new(), stacks: BTreeMap::new() };
+    check_names(inputs)?;
+    let mut decision = Decision::new(inputs);
     let mut suites: Vec<&Suite> = inputs.project.suites.iter().collect();
     suites.sort_by_key(|suite| rank(suite));
     let environments = ordered(inputs.environments);
     for suite in &suites {
-        decision.decide_suite(suite, &environments)?;
+        let considered = decision.consider(suite, &environments)?;
+        decision.settle(suite, considered);
     }
     Ok(decision.finish())
+}
+
+/// Why a case is in the plan or not: each rule that was asked, with its answer. None for a case that no catalog has.
+pub fn explain(inputs: &Inputs<'_>, case: &str) -> Result<Vec<Explained>, PlanError> {
+    let mut decision = Decision::new(inputs);
+    let environments = ordered(inputs.environments);
+    let mut explained = Vec::new();
+    for suite in &inputs.project.suites {
+        let Some(known) = inputs.catalog.suites.get(&suite.name) else { continue };
+        let Some(row) = known.cases.iter().find(|row| row.id == case) else { continue };
+        let considered = decision.consider(suite, &environments)?;
+        let mut steps = Vec::new();
+        let verdict = match &considered.whole {
+            Some((rule, reason)) => {
+                steps.push(Step { rule, finding: reason.to_string() });
+                Verdict::Skip(reason.clone())
+            }
+            None => {
+                let judge = Judge::new(inputs, suite, known, &considered.candidates, &considered.absent);
+                judge.verdict(&known.entry(row), Some(&mut steps))
+            }
+        };
+        explained.push(Explained { suite: suite.name.clone(), steps, verdict });
+    }
+    Ok(explained)
+}
+
+/// Why one case of a suite is executed or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Explained {
+    /// Its suite.
+    pub suite: String,
+    /// The rules that were asked, in order.
+    pub steps: Vec<Step>,
+    /// What they amount to.
+    pub verdict: Verdict,
 }
 
 /// The environment of a single stack: the one that is named, or else the lowest in order that serves a tier and can run
@@ -129,6 +175,26 @@ fn check_choice(inputs: &Inputs<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// A marker that `-m` asks for must be known to somebody, as pytest itself wants it: to a case, to the project's
+/// declarations, or to the vocabulary. Where cases are not known, their tool will tell.
+fn check_names(inputs: &Inputs<'_>) -> Result<(), PlanError> {
+    let Some(expression) = &inputs.choice.markers else { return Ok(()) };
+    let asked = |suite: &&Suite| {
+        let choice = inputs.choice;
+        choice.suites.is_empty() || choice.suites.contains(&suite.name)
+    };
+    let mut known: BTreeSet<&str> = inputs.vocabulary.names().collect();
+    for suite in inputs.project.suites.iter().filter(asked) {
+        let Some(catalog) = inputs.catalog.suites.get(&suite.name) else { return Ok(()) };
+        known.extend(catalog.marks.iter().flatten().map(|mark| mark.name.as_str()));
+        known.extend(catalog.declared.keys().map(String::as_str));
+    }
+    match expression.names().into_iter().find(|name| !known.contains(name.text.as_str())) {
+        None => Ok(()),
+        Some(name) => Err(PlanError::unknown_marker(name, expression.source(), known)),
+    }
+}
+
 /// A profile that a suite names must exist; a pattern may fit none.
 fn check_patterns(inputs: &Inputs<'_>) -> Result<(), PlanError> {
     for suite in &inputs.project.suites {
@@ -148,36 +214,96 @@ fn check_patterns(inputs: &Inputs<'_>) -> Result<(), PlanError> {
     Ok(())
 }
 
+/// Where a suite could be executed, before its cases are looked at.
+#[derive(Debug, Default)]
+struct Considered {
+    /// Lanes that could take its cases.
+    lanes: Vec<Lane>,
+    /// The same, as cases see them.
+    candidates: Vec<Candidate>,
+    /// Why profiles take no part, a phrase each.
+    absent: Vec<String>,
+    /// The rule and the reason that leave the suite out as a whole.
+    whole: Option<(&'static str, SkipReason)>,
+}
+
+impl Considered {
+    fn add(&mut self, lane: Lane, facts: Option<BTreeMap<String, String>>, named: bool) {
+        self.candidates.push(Candidate { lane: lane.id.clone(), facts, named });
+        self.lanes.push(lane);
+    }
+}
+
 struct Decision<'i, 'a> {
     inputs: &'i Inputs<'a>,
     lanes: Vec<Lane>,
     skipped: Vec<SkippedLane>,
+    skips: Vec<SkipGroup>,
     stacks: BTreeMap<String, Stack>,
 }
 
-impl Decision<'_, '_> {
-    fn decide_suite(&mut self, suite: &Suite, environments: &[&Environment]) -> Result<(), PlanError> {
+impl<'i, 'a> Decision<'i, 'a> {
+    fn new(inputs: &'i Inputs<'a>) -> Self {
+        Self { inputs, lanes: Vec::new(), skipped: Vec::new(), skips: Vec::new(), stacks: BTreeMap::new() }
+    }
+
+    fn known(&self, suite: &Suite) -> Option<&'i SuiteCatalog> {
+        self.inputs.catalog.suites.get(&suite.name)
+    }
+
+    /// Where a suite could be executed.
+    fn consider(&mut self, suite: &Suite, environments: &[&Environment]) -> Result<Considered, PlanError> {
         let choice = self.inputs.choice;
+        let mut considered = Considered::default();
+        // Only pytest itself can be asked by markers and names when nobody knows the cases.
+        let unknown = choice.asks_cases().filter(|flag| {
+            self.known(suite).is_none() && (suite.kind != SuiteKind::Pytest || *flag == "--case")
+        });
         if !choice.suites.is_empty() && !choice.suites.contains(&suite.name) {
-            self.skip(suite, None, "`--suite` names others".to_owned());
-        } else if let Some(flag) = choice.asks_pytest()
-            && suite.kind != SuiteKind::Pytest
-        {
-            self.skip(suite, None, format!("`{flag}` chooses among the cases of pytest suites"));
+            considered.whole = Some(("--suite", SkipReason::OtherSuite));
+            self.skip(suite, None, SkipReason::OtherSuite.to_string());
+        } else if let Some(flag) = unknown {
+            self.skip(suite, None, format!("its cases are not known, and `{flag}` chooses among cases"));
         } else if suite.tier > self.inputs.tier {
             let (own, asked) = (suite.tier, self.inputs.tier);
+            considered.whole = Some(("tier", SkipReason::OtherTier { tier: own }));
             self.skip(suite, None, format!("it belongs to `{own}`, which comes after `{asked}`"));
         } else if suite.needs_stack() {
-            self.decide_profiles(suite, environments)?;
+            self.consider_profiles(suite, environments, &mut considered)?;
         } else {
             let lane = self.lane(suite, self.inputs.base, None, Vec::new())?;
-            self.lanes.push(lane);
+            considered.add(lane, None, false);
         }
-        Ok(())
+        Ok(considered)
+    }
+
+    /// Gives the lanes of a suite their cases, where these are known.
+    fn settle(&mut self, suite: &Suite, considered: Considered) {
+        let Some(known) = self.known(suite) else {
+            self.lanes.extend(considered.lanes);
+            return;
+        };
+        let mut distribution = Distribution::new(suite, considered.lanes);
+        match &considered.whole {
+            Some((_, reason)) => distribution.leave_out_all(known, reason),
+            None => {
+                let judge = Judge::new(self.inputs, suite, known, &considered.candidates, &considered.absent);
+                distribution.judge_all(known, &judge);
+            }
+        }
+        let (lanes, skipped, skips) = distribution.finish();
+        self.lanes.extend(lanes);
+        self.skipped.extend(skipped);
+        self.skips.extend(skips);
     }
 
     /// A suite that needs a stack has one lane for each profile that takes part.
-    fn decide_profiles(&mut self, suite: &Suite, environments: &[&Environment]) -> Result<(), PlanError> {
+    fn consider_profiles(
+        &mut self,
+        suite: &Suite,
+        environments: &[&Environment],
+        considered: &mut Considered,
+    ) -> Result<(), PlanError> {
         let mut covered: Vec<BTreeMap<String, String>> = Vec::new();
         let mut mentioned = false;
         for environment in environments {
@@ -186,12 +312,15 @@ impl Decision<'_, '_> {
             if !suite.can_run_in(name) {
                 if chosen {
                     mentioned = true;
-                    self.skip(suite, Some(name), "the suite cannot run in this profile".to_owned());
+                    let reason = "the suite cannot run in this profile";
+                    considered.absent.push(format!("{name}: {reason}"));
+                    self.skip(suite, Some(name), reason.to_owned());
                 }
                 continue;
             }
             mentioned = true;
             if let Some(reason) = self.left_out(environment, chosen) {
+                considered.absent.push(format!("{name}: {reason}"));
                 self.skip(suite, Some(name), reason);
                 continue;
             }
@@ -200,10 +329,9 @@ impl Decision<'_, '_> {
             let covered_by = if chosen { Vec::new() } else { covered.clone() };
             let lane = self.lane(suite, &environment.profile, Some(name), covered_by)?;
             if !chosen {
-                let earlier = self.lanes.iter_mut().filter(|lane| lane.id.suite == suite.name);
-                earlier.for_each(|lane| lane.covered_later.push(facts.clone()));
+                considered.lanes.iter_mut().for_each(|lane| lane.covered_later.push(facts.clone()));
             }
-            self.lanes.push(lane);
+            considered.add(lane, Some(facts.clone()), chosen);
             covered.push(facts);
         }
         // With `--profile` the others are not even read, and are left out all the same.
@@ -278,6 +406,7 @@ impl Decision<'_, '_> {
                 SuiteKind::Cargo | SuiteKind::PreCommit => own.map(str::to_owned),
             },
             keyword: asked(&self.inputs.choice.keyword),
+            cases: None,
             environment: suite.environment.clone(),
             arguments: suite.arguments.clone(),
             workers: suite.workers,
@@ -309,7 +438,10 @@ impl Decision<'_, '_> {
         };
         // The sort is stable: within a profile, lanes stay in the order of their suites' ranks.
         self.lanes.sort_by_key(|lane| position(&lane.id.profile));
-        let mut stacks: Vec<Stack> = self.stacks.into_values().collect();
+        // A stack whose lanes all came to have no case is not brought up.
+        let used =
+            |stack: &Stack| self.lanes.iter().any(|lane| lane.id.profile.as_ref() == Some(&stack.profile));
+        let mut stacks: Vec<Stack> = self.stacks.into_values().filter(used).collect();
         stacks.sort_by_key(|stack| position(&Some(stack.profile.clone())));
         let of_services = stacks
             .iter()
@@ -325,6 +457,7 @@ impl Decision<'_, '_> {
             stacks,
             lanes: self.lanes,
             skipped: self.skipped,
+            skips: self.skips,
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::compose::{self, ComposeFile, ServiceDefinition};
 use crate::document::bytes_text;
 use crate::facts::Facts;
 use crate::profile::Resolved;
-use crate::selection::Expression;
+use crate::selection::{CasePattern, Expression};
 
 /// What the command line narrows a tier to. Empty means everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,16 +18,19 @@ pub struct Choice {
     pub markers: Option<Expression>,
     /// Cases by parts of their names, by `-k`.
     pub keyword: Option<Expression>,
+    /// Cases by their ids, by `--case`.
+    pub cases: Vec<CasePattern>,
 }
 
 impl Choice {
-    /// The flag that speaks of cases as pytest knows them, if one is given.
-    pub const fn asks_pytest(&self) -> Option<&'static str> {
-        match (&self.markers, &self.keyword) {
-            (Some(_), _) => Some("-m"),
-            (None, Some(_)) => Some("-k"),
-            (None, None) => None,
-        }
+    /// The flag that chooses among cases, if one is given.
+    pub fn asks_cases(&self) -> Option<&'static str> {
+        let flags = [
+            ("-m", self.markers.is_some()),
+            ("-k", self.keyword.is_some()),
+            ("--case", !self.cases.is_empty()),
+        ];
+        flags.into_iter().find(|(_, given)| *given).map(|(flag, _)| flag)
     }
 }
 

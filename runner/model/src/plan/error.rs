@@ -3,8 +3,9 @@
 use crate::compose::ComposeError;
 use crate::exit_code::ExitCode;
 use crate::hint::Hint;
-use crate::nearest::did_you_mean;
+use crate::nearest::{did_you_mean, nearest};
 use crate::profile::{BASE, ProfileError};
+use crate::selection::Name;
 use crate::span::Fault;
 
 /// No plan can be made.
@@ -33,6 +34,18 @@ pub enum PlanError {
         /// The nearest name, or all.
         suggestion: String,
     },
+    /// `-m` asks for a marker that nobody knows.
+    #[error("`-m`: column {column}: unknown marker `{name}`")]
+    UnknownMarker {
+        /// What was asked for.
+        name: String,
+        /// Where, from one.
+        column: usize,
+        /// The expression with a caret below the name.
+        excerpt: String,
+        /// The nearest name.
+        suggestion: String,
+    },
     /// This host does not have what a profile named on the command line requires.
     #[error("the profile `{profile}` cannot run here: {reason}")]
     Unmet {
@@ -58,6 +71,23 @@ impl PlanError {
         let known: Vec<&str> = known.into_iter().collect();
         Self::UnknownSuite { name: name.to_owned(), suggestion: did_you_mean(name, known) }
     }
+
+    pub(super) fn unknown_marker<'a>(
+        name: &Name,
+        source: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let suggestion = match nearest(&name.text, known) {
+            Some(candidate) => format!("did you mean `{candidate}`?"),
+            None => "`testbed list --markers` shows the markers that there are".to_owned(),
+        };
+        Self::UnknownMarker {
+            name: name.text.clone(),
+            column: name.column,
+            excerpt: format!("{source}\n{}^", " ".repeat(name.column.saturating_sub(1))),
+            suggestion,
+        }
+    }
 }
 
 impl Hint for PlanError {
@@ -72,7 +102,9 @@ impl Hint for PlanError {
             Self::NoStack { profile } => {
                 Some(format!("set `stack` in envs/{profile}.toml, or name another profile"))
             }
-            Self::UnknownSuite { suggestion, .. } => Some(suggestion.clone()),
+            Self::UnknownSuite { suggestion, .. } | Self::UnknownMarker { suggestion, .. } => {
+                Some(suggestion.clone())
+            }
             Self::NothingFits { .. } => Some("use a host that has what one of them needs".into()),
             Self::Unmet { .. } => Some("leave `--profile` out to run what this host can run".into()),
         }
@@ -90,6 +122,7 @@ impl Hint for PlanError {
             Self::At(fault) => fault.excerpt.clone(),
             Self::Stack(error) => error.rendered(),
             Self::Profile(error) => error.rendered(),
+            Self::UnknownMarker { excerpt, .. } => Some(excerpt.clone()),
             Self::NoStack { .. }
             | Self::UnknownSuite { .. }
             | Self::Unmet { .. }

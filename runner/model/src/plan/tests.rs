@@ -1,5 +1,6 @@
 //! A world to plan in, and what is true of plans in it.
 
+mod cases;
 mod choice;
 mod lanes;
 mod properties;
@@ -8,10 +9,11 @@ mod stacks;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Environment, Inputs, Plan, PlanError, plan};
+use crate::catalog::Catalog;
 use crate::facts::Facts;
 use crate::hint::Hint as _;
 use crate::profile::{self, Resolved};
-use crate::project;
+use crate::project::{self, Vocabulary};
 use crate::tier::Tier;
 
 const PROFILES: [(&str, &str); 6] = [
@@ -81,6 +83,8 @@ struct World {
     project: String,
     facts: Facts,
     images: BTreeMap<String, String>,
+    catalog: Catalog,
+    vocabulary: Vocabulary,
 }
 
 impl World {
@@ -103,6 +107,8 @@ impl World {
             images: ["nats", "etcd", "dynamo", "tests"]
                 .map(|name| (name.to_owned(), format!("testbed/{name}:0123456789ab")))
                 .into(),
+            catalog: Catalog::default(),
+            vocabulary: Vocabulary::default(),
         }
     }
 
@@ -132,7 +138,17 @@ impl World {
 
     fn plan(&self, tier: Tier, profiles: &[&str], suites: &[&str]) -> Result<Plan, PlanError> {
         let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        plan(&Inputs {
+        let choice = Choice { profiles: own(profiles), suites: own(suites), ..Choice::default() };
+        self.with_inputs(tier, &choice, plan)
+    }
+
+    fn with_inputs<T>(
+        &self,
+        tier: Tier,
+        choice: &Choice,
+        ask: impl FnOnce(&Inputs<'_>) -> Result<T, PlanError>,
+    ) -> Result<T, PlanError> {
+        ask(&Inputs {
             tier,
             project: &project::parse("testbed.toml", &self.project).unwrap(),
             base: &self.resolve("default")?,
@@ -140,7 +156,9 @@ impl World {
             profiles: &profile::names(&self.profiles).map(str::to_owned).collect::<BTreeSet<_>>(),
             images: &self.images,
             facts: &self.facts,
-            choice: &Choice { profiles: own(profiles), suites: own(suites), ..Choice::default() },
+            choice,
+            catalog: &self.catalog,
+            vocabulary: &self.vocabulary,
         })
     }
 

@@ -24,6 +24,14 @@ pub struct Vocabulary {
     pub aliases: BTreeMap<String, String>,
 }
 
+impl Vocabulary {
+    /// Every marker that it knows, in every spelling.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let members = self.groups.values().flat_map(BTreeMap::keys);
+        members.chain(self.aliases.keys()).chain(self.aliases.values()).map(String::as_str)
+    }
+}
+
 /// A part of a suite that is executed by itself: what a lane of CI lets through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LaneRule {

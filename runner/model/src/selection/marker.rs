@@ -49,6 +49,14 @@ impl Matcher for Keywords<'_> {
     }
 }
 
+impl Keywords<'_> {
+    /// Whether one of these names, which are in lower case already, holds what is asked for.
+    pub fn any_holds(lower: &[String], name: &Name) -> bool {
+        let wanted = name.text.to_lowercase();
+        lower.iter().any(|keyword| keyword.contains(&wanted))
+    }
+}
+
 /// Python's `==`: truth is a number, and a whole floating-point number is that number.
 fn is_equal(wanted: &Literal, has: &Value) -> bool {
     match (wanted, has) {

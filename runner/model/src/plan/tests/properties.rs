@@ -46,6 +46,8 @@ proptest! {
             images: &world.images,
             facts: &world.facts,
             choice: &Choice { profiles, ..Choice::default() },
+            catalog: &world.catalog,
+            vocabulary: &world.vocabulary,
         }).unwrap();
         prop_assert_eq!(first.canonical_json().unwrap(), second.canonical_json().unwrap());
         prop_assert_eq!(first.id().unwrap(), second.id().unwrap());

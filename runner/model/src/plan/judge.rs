@@ -1,0 +1,240 @@
+//! The judge of one suite: what becomes of each of its cases, rule after rule.
+
+use std::collections::BTreeMap;
+
+use super::verdict::{Asker, SkipReason, Verdict};
+use super::{Choice, Inputs};
+use crate::catalog::{Entry, SuiteCatalog, ToolWord};
+use crate::lane::{LaneId, SuiteKind};
+use crate::project::Suite;
+use crate::selection::{Expression, Keywords, Mark, Marks, Name, complete, hardware, needs};
+use crate::tier::Tier;
+
+/// A lane that could take cases of the suite.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    /// Which.
+    pub lane: LaneId,
+    /// The facts of its stack; none where it has no stack.
+    pub facts: Option<BTreeMap<String, String>>,
+    /// Whether it was named, and so executes all that it can, whatever other lanes do.
+    pub named: bool,
+}
+
+/// Judges the cases of one suite.
+#[derive(Debug)]
+pub(super) struct Judge<'i> {
+    inputs: &'i Inputs<'i>,
+    suite: &'i Suite,
+    candidates: &'i [Candidate],
+    /// Why profiles take no part, a phrase each.
+    absent: &'i [String],
+    own: Option<Expression>,
+    sets: Vec<SetOfMarks>,
+    /// The sets of names, in lower case.
+    names: Vec<Vec<String>>,
+}
+
+/// What is true of all cases that share a set of markers.
+#[derive(Debug)]
+struct SetOfMarks {
+    /// Their names in lower case, for `-k`.
+    names: Vec<String>,
+    tier: Tier,
+    fits_markers: bool,
+    fits_suite: bool,
+    skip: Option<SkipReason>,
+    hardware: Option<SkipReason>,
+    /// Which candidates serve them, or else what each lacks.
+    served: Result<Vec<usize>, Vec<String>>,
+}
+
+/// One rule's answer, for a person who asks why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The rule, in a few words.
+    pub rule: &'static str,
+    /// What it found.
+    pub finding: String,
+}
+
+impl<'i> Judge<'i> {
+    pub fn new(
+        inputs: &'i Inputs<'i>,
+        suite: &'i Suite,
+        catalog: &SuiteCatalog,
+        candidates: &'i [Candidate],
+        absent: &'i [String],
+    ) -> Self {
+        let own = match suite.kind {
+            SuiteKind::Pytest => suite.expression.as_deref().and_then(|text| Expression::parse(text).ok()),
+            // nextest has a language of its own, and has said which cases fit.
+            SuiteKind::Cargo | SuiteKind::PreCommit => None,
+        };
+        let lower = |names: &Vec<String>| names.iter().map(|name| name.to_lowercase()).collect();
+        let mut judge = Self {
+            inputs,
+            suite,
+            candidates,
+            absent,
+            own,
+            sets: Vec::new(),
+            names: catalog.keywords.iter().map(lower).collect(),
+        };
+        judge.sets = catalog.marks.iter().map(|written| judge.set(written)).collect();
+        judge
+    }
+
+    fn set(&self, written: &[Mark]) -> SetOfMarks {
+        let marks = complete(written, self.inputs.vocabulary);
+        let fits = |expression: &Option<Expression>| {
+            expression.as_ref().is_none_or(|expression| expression.matches(&Marks(&marks)))
+        };
+        let tiers = marks.iter().filter_map(|mark| mark.name.parse::<Tier>().ok());
+        let missing = hardware::missing(&marks, self.inputs.facts);
+        SetOfMarks {
+            names: marks.iter().map(|mark| mark.name.to_lowercase()).collect(),
+            tier: tiers.min().unwrap_or(self.suite.tier),
+            fits_markers: fits(&self.inputs.choice.markers),
+            fits_suite: fits(&self.own),
+            skip: marks.iter().find(|mark| mark.name == "skip").map(marked_skip),
+            hardware: missing.map(|it| SkipReason::Hardware { needs: it.needs, has: it.has }),
+            served: self.served(&marks),
+        }
+    }
+
+    fn served(&self, marks: &[Mark]) -> Result<Vec<usize>, Vec<String>> {
+        let mut serving = Vec::new();
+        let mut lacks = Vec::new();
+        for (index, candidate) in self.candidates.iter().enumerate() {
+            let lack = candidate.facts.as_ref().map_or_else(Vec::new, |facts| needs::lacks(marks, facts));
+            if lack.is_empty() {
+                serving.push(index);
+            } else {
+                let profile = candidate.lane.profile.as_deref().unwrap_or_default();
+                lacks.push(format!("{profile} lacks {}", lack.join(" and ")));
+            }
+        }
+        if serving.is_empty() {
+            lacks.extend(self.absent.iter().cloned());
+            return Err(lacks);
+        }
+        Ok(serving)
+    }
+
+    /// The verdict of one case. Every rule that is asked leaves a step, if somebody wants to know.
+    pub fn verdict(&self, entry: &Entry<'_>, mut steps: Option<&mut Vec<Step>>) -> Verdict {
+        let Some(set) = self.sets.get(index(entry.row.marks)) else {
+            return Verdict::Skip(SkipReason::NoLane);
+        };
+        for (rule, judged) in RULES {
+            let finding = judged(self, entry, set);
+            if let Some(steps) = steps.as_deref_mut() {
+                let finding =
+                    finding.as_ref().map_or_else(|| "lets it through".to_owned(), ToString::to_string);
+                steps.push(Step { rule, finding });
+            }
+            if let Some(reason) = finding {
+                return Verdict::Skip(reason);
+            }
+        }
+        let lanes = self.lanes_of(set);
+        if let Some(steps) = steps {
+            let names: Vec<String> = lanes.iter().map(ToString::to_string).collect();
+            steps.push(Step { rule: "lane", finding: names.join(", ") });
+        }
+        Verdict::Run(lanes)
+    }
+
+    /// The first lane that serves a case executes it, and every one that was named.
+    fn lanes_of(&self, set: &SetOfMarks) -> Vec<LaneId> {
+        let serving = set.served.as_ref().map_or(&[][..], Vec::as_slice);
+        let candidates = || serving.iter().filter_map(|index| self.candidates.get(*index));
+        let named: Vec<LaneId> = candidates()
+            .filter(|candidate| candidate.named)
+            .map(|candidate| candidate.lane.clone())
+            .collect();
+        if named.is_empty() { candidates().map(|it| it.lane.clone()).take(1).collect() } else { named }
+    }
+
+    fn choice(&self) -> &Choice {
+        self.inputs.choice
+    }
+}
+
+type Rule = fn(&Judge<'_>, &Entry<'_>, &SetOfMarks) -> Option<SkipReason>;
+
+/// The rules in their order: what was asked for comes first, so that a reason names it before anything that the person who
+/// asks did not ask about.
+const RULES: [(&str, Rule); 9] = [
+    ("-m", |judge, _, set| {
+        let asked = judge.choice().markers.as_ref()?;
+        (!set.fits_markers).then(|| expression(Asker::Markers, asked.source()))
+    }),
+    ("-k", |judge, entry, set| {
+        let asked = judge.choice().keyword.as_ref()?;
+        (!judge.fits_keyword(asked, entry, set)).then(|| expression(Asker::Keyword, asked.source()))
+    }),
+    ("--case", |judge, entry, _| {
+        let asked = &judge.choice().cases;
+        let fits = asked.is_empty() || asked.iter().any(|pattern| pattern.matches(&entry.row.id));
+        (!fits).then(|| {
+            let texts: Vec<&str> = asked.iter().map(|pattern| pattern.text()).collect();
+            expression(Asker::Case, &texts.join(" "))
+        })
+    }),
+    ("tier", |judge, _, set| {
+        (set.tier > judge.inputs.tier).then_some(SkipReason::OtherTier { tier: set.tier })
+    }),
+    ("suite", |judge, entry, set| {
+        let text = judge.suite.expression.as_deref().unwrap_or_default();
+        let tool = entry.row.said == Some(ToolWord::NotOfSuite);
+        (tool || !set.fits_suite).then(|| expression(Asker::Suite, text))
+    }),
+    ("project", |_, entry, _| (entry.row.said == Some(ToolWord::LeftOut)).then_some(SkipReason::LeftOut)),
+    ("skip", |_, entry, set| match entry.row.said {
+        Some(ToolWord::Ignored) => Some(SkipReason::MarkedSkip { reason: Some("#[ignore]".to_owned()) }),
+        _ => set.skip.clone(),
+    }),
+    ("hardware", |_, _, set| set.hardware.clone()),
+    ("profile", |_, _, set| {
+        set.served.as_ref().err().map(|lacks| SkipReason::Profile { lacks: lacks.clone() })
+    }),
+];
+
+impl Judge<'_> {
+    fn fits_keyword(&self, asked: &Expression, entry: &Entry<'_>, set: &SetOfMarks) -> bool {
+        let own = [entry.name().to_lowercase()];
+        let of_set = self.names.get(index(entry.row.keywords)).map_or(&[][..], Vec::as_slice);
+        asked.matches(&|name: &Name| {
+            [&own[..], of_set, &set.names].into_iter().any(|names| Keywords::any_holds(names, name))
+        })
+    }
+}
+
+fn expression(whose: Asker, text: &str) -> SkipReason {
+    SkipReason::Expression { whose, text: text.to_owned() }
+}
+
+/// What the marker `skip` says: its first argument, or `reason`.
+fn marked_skip(mark: &Mark) -> SkipReason {
+    let said = mark.kwargs.get("reason").or_else(|| mark.args.first());
+    SkipReason::MarkedSkip { reason: said.and_then(|value| value.as_str()).map(str::to_owned) }
+}
+
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::RULES;
+
+    #[test]
+    fn no_rule_is_there_twice() {
+        let mut names: Vec<&str> = RULES.iter().map(|(name, _)| *name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), RULES.len());
+    }
+}
