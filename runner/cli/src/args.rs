@@ -38,6 +38,8 @@ pub enum Command {
     Run(RunArgs),
     /// Print what a run would do, and why, without starting anything
     Plan(PlanArgs),
+    /// List the cases of every suite, with markers, file and line
+    List(ListArgs),
     /// Bring up one profile's stack and hold it until Ctrl-C
     Up(UpArgs),
     /// Tear down stacks that `up --detach` left standing
@@ -130,6 +132,9 @@ pub struct ChoiceArgs {
     /// Only cases whose names fit, as `pytest -k` understands it: 'chat or completions'
     #[arg(short = 'k', long = "keyword", value_name = "EXPRESSION")]
     pub keyword: Option<String>,
+    /// Only this case, or the folder, file or class that holds it; `*` fits anything; may be repeated
+    #[arg(long = "case", value_name = "ID")]
+    pub cases: Vec<String>,
 }
 
 /// Arguments of `plan`.
@@ -141,12 +146,41 @@ pub struct PlanArgs {
     /// What to plan.
     #[command(flatten)]
     pub choice: ChoiceArgs,
-    /// Print each value of the profiles with the file and line that it comes from
-    #[arg(long)]
-    pub explain: bool,
+    /// Print why a case is in the plan or not; without a case, each value of the profiles with its file and line
+    #[arg(long, value_name = "CASE", num_args = 0..=1, default_missing_value = "")]
+    pub explain: Option<String>,
     /// Print the plan's canonical JSON
     #[arg(long, conflicts_with = "explain")]
     pub json: bool,
+    /// Ask no tool for its cases: plan from those that are known
+    #[arg(long)]
+    pub no_collect: bool,
+}
+
+/// Arguments of `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// Only this suite; may be repeated
+    #[arg(long = "suite", value_name = "SUITE")]
+    pub suites: Vec<String>,
+    /// Only cases whose markers fit, as `pytest -m` understands it: 'router and not slow'
+    #[arg(short = 'm', long = "markers", value_name = "EXPRESSION")]
+    pub markers: Option<String>,
+    /// Only cases whose names fit, as `pytest -k` understands it: 'chat or completions'
+    #[arg(short = 'k', long = "keyword", value_name = "EXPRESSION")]
+    pub keyword: Option<String>,
+    /// Only this case, or the folder, file or class that holds it; `*` fits anything; may be repeated
+    #[arg(long = "case", value_name = "ID")]
+    pub cases: Vec<String>,
+    /// List the markers that cases carry instead, with their counts
+    #[arg(long)]
+    pub known_markers: bool,
+    /// As JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Ask no tool for its cases: list those that are known
+    #[arg(long)]
+    pub no_collect: bool,
 }
 
 /// Arguments of `up`.
@@ -233,7 +267,7 @@ pub enum ImagesVerb {
     },
 }
 
-const VERBS: [&str; 7] = ["run", "plan", "up", "down", "images", "gc", "completions"];
+const VERBS: [&str; 8] = ["run", "plan", "list", "up", "down", "images", "gc", "completions"];
 
 /// A tier, or an error that also thinks of verbs, for `testbed WORD` takes either.
 fn parse_tier(text: &str) -> Result<Tier, UnknownWord> {

@@ -3,6 +3,7 @@
 mod down;
 mod gc;
 mod images;
+mod list;
 mod plan;
 mod run;
 mod up;
@@ -23,6 +24,7 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         None => run::run(&Settings::resolve(&common)?, &cli.run).await,
         Some(Command::Run(args)) => run::run(&Settings::resolve(&common)?, &args).await,
         Some(Command::Plan(args)) => plan::plan(&Settings::resolve(&common)?, &args).await,
+        Some(Command::List(args)) => list::list(&Settings::resolve(&common)?, &args).await,
         Some(Command::Up(args)) => up::up(&Settings::resolve(&common)?, &args).await,
         Some(Command::Down(args)) => down::down(&args).await,
         Some(Command::Images(args)) => images::images(&Settings::resolve(&common)?, &args).await,

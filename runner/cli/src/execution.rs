@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use testbed_engine::exec::executor::{Executor, RunContext};
+use testbed_engine::exec::place::PlaceContext;
 use testbed_engine::image::MissingTools;
 use testbed_engine::schedule::{self, Capacity, RunOutcome};
 use testbed_model::plan::{Plan, placed};
@@ -36,15 +37,15 @@ pub async fn execute(
     }
     let provided = session.images(&preparation.images, &names, missing).await?;
     manifest.images = recording::images(&provided);
-    let context = RunContext {
+    let place = PlaceContext {
         run: session.run.clone(),
         project: settings.project.clone(),
         state: settings.state.clone(),
         plugin,
         agent_binary,
         seed: SEED,
-        stacks: session.stack_context(&preparation.images, None)?,
     };
+    let context = RunContext { place, stacks: session.stack_context(&preparation.images, None)? };
     let executor = Executor::new(session.daemon.clone(), session.events.clone(), context)?;
     let capacity = Capacity::of_host(preparation.facts.cores, preparation.facts.memory_bytes);
     Ok(schedule::run(&here, Arc::new(executor), capacity, &session.events, &session.cancel).await)

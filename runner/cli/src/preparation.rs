@@ -5,13 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use testbed_engine::configuration::Texts;
 use testbed_engine::host::facts;
 use testbed_engine::image::Images;
+use testbed_model::catalog::Catalog;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::facts::Facts;
 use testbed_model::hint::Hint;
-use testbed_model::plan::{self, Choice, Environment, Inputs, Plan, PlanError};
+use testbed_model::lane::Lane;
+use testbed_model::plan::{self, Choice, Environment, Explained, Inputs, Plan, PlanError};
 use testbed_model::profile::{self, BASE, Resolved};
-use testbed_model::project::{self, Project};
-use testbed_model::selection::{Expression, ExpressionError};
+use testbed_model::project::{self, Project, Vocabulary};
+use testbed_model::selection::{CasePattern, Expression, ExpressionError};
 use testbed_model::tier::Tier;
 
 use crate::args::ChoiceArgs;
@@ -98,27 +100,18 @@ impl Preparation {
         Ok(project::parse("testbed.toml", text)?)
     }
 
-    /// Decides what a run of the tier does.
-    pub fn plan(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Plan, Failure> {
-        let project = self.project()?;
-        let profiles = self.profile_names();
+    /// What is asked of the project: a tier, and what the command line narrows it to.
+    pub fn question(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Question<'_>, Failure> {
         let choice = Choice {
             profiles: choice.profiles.clone(),
             suites: choice.suites.clone(),
             markers: expression("-m", choice.markers.as_deref())?,
             keyword: expression("-k", choice.keyword.as_deref())?,
+            cases: choice.cases.iter().map(|text| CasePattern::new(text)).collect(),
         };
-        let inputs = Inputs {
-            tier,
-            project: &project,
-            base: &self.base,
-            environments: &self.environments,
-            profiles: &profiles,
-            images: &self.references,
-            facts: &self.facts,
-            choice: &choice,
-        };
-        Ok(plan::plan(&inputs)?)
+        let project = self.project()?;
+        let (profiles, vocabulary) = (self.profile_names(), Vocabulary::default());
+        Ok(Question { preparation: self, tier, project, profiles, choice, vocabulary })
     }
 
     /// Plans the one stack of `up`.
@@ -130,6 +123,64 @@ impl Preparation {
 
     fn profile_names(&self) -> BTreeSet<String> {
         profile::names(&self.texts.profiles).map(str::to_owned).collect()
+    }
+}
+
+/// One question to a project, to be answered with or without knowing its cases.
+#[derive(Debug)]
+pub struct Question<'p> {
+    preparation: &'p Preparation,
+    /// The tier.
+    pub tier: Tier,
+    /// The project under test.
+    pub project: Project,
+    /// What the command line narrows the tier to.
+    pub choice: Choice,
+    /// What markers mean in the project.
+    pub vocabulary: Vocabulary,
+    profiles: BTreeSet<String>,
+}
+
+impl Question<'_> {
+    /// Facts of host and checkout.
+    pub const fn facts(&self) -> &Facts {
+        &self.preparation.facts
+    }
+
+    /// The image lock with all that it names.
+    pub const fn images(&self) -> &Images {
+        &self.preparation.images
+    }
+
+    /// The suites whose cases have to be known.
+    pub fn collectable(&self) -> Result<Vec<Lane>, Failure> {
+        Ok(plan::collectable(&self.inputs(&Catalog::default()))?)
+    }
+
+    /// The plan for the cases that are known.
+    pub fn plan(&self, catalog: &Catalog) -> Result<Plan, Failure> {
+        Ok(plan::plan(&self.inputs(catalog))?)
+    }
+
+    /// Why a case is in the plan or not.
+    pub fn explain(&self, catalog: &Catalog, case: &str) -> Result<Vec<Explained>, Failure> {
+        Ok(plan::explain(&self.inputs(catalog), case)?)
+    }
+
+    fn inputs<'a>(&'a self, catalog: &'a Catalog) -> Inputs<'a> {
+        let preparation = self.preparation;
+        Inputs {
+            tier: self.tier,
+            project: &self.project,
+            base: &preparation.base,
+            environments: &preparation.environments,
+            profiles: &self.profiles,
+            images: &preparation.references,
+            facts: &preparation.facts,
+            choice: &self.choice,
+            catalog,
+            vocabulary: &self.vocabulary,
+        }
     }
 }
 

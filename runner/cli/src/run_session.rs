@@ -154,6 +154,7 @@ async fn heed(
     }
 }
 
-fn random_bytes() -> Result<[u8; 4], Failure> {
+/// Four bytes that nobody can guess, for the id of a run.
+pub fn random_bytes() -> Result<[u8; 4], Failure> {
     environment::random_bytes().map_err(|error| Bug(format!("no random bytes: {error}")).into())
 }

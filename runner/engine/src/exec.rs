@@ -10,6 +10,7 @@ pub mod fake;
 pub mod heard;
 pub mod job;
 pub mod ledger;
+pub mod place;
 pub mod pre_commit;
 pub mod prepare;
 pub mod pytest;

@@ -4,6 +4,7 @@
 //! Nothing here prints: what happens goes out as [`events::Events`].
 
 pub mod agent;
+pub mod catalog;
 pub mod configuration;
 pub mod docker;
 pub mod events;

@@ -88,6 +88,9 @@ pub struct Cases {
     pub ids: Vec<String>,
     /// Whether these are all that the tool itself would execute of the suite.
     pub whole: bool,
+    /// pytest: the files to collect, where that is less than the lane's paths.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub files: Vec<String>,
     /// Cases that were asked for and are withheld, told by the suite's first lane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<Withheld>,

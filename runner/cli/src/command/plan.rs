@@ -2,30 +2,100 @@
 
 use std::fmt::Write as _;
 
+use testbed_model::catalog::{Catalog, FindingKind};
 use testbed_model::exit_code::ExitCode;
-use testbed_model::plan::{Environment, Plan};
+use testbed_model::hint::Hint;
+use testbed_model::nearest::nearest;
+use testbed_model::plan::{Environment, Explained, Plan, Verdict};
 use testbed_model::profile::Origin;
 
 use crate::args::PlanArgs;
+use crate::collection::{self, Ask};
 use crate::failure::{Bug, Failure, OutputError};
-use crate::preparation::Preparation;
+use crate::preparation::{Preparation, Question};
 use crate::settings::Settings;
 
-/// Prints the plan, its canonical JSON, or each value with its origin.
+/// Prints the plan, its canonical JSON, each value with its origin, or why a case is in it.
 pub async fn plan(settings: &Settings, args: &PlanArgs) -> Result<ExitCode, Failure> {
     let preparation = Preparation::read(settings, &args.choice.profiles).await?;
-    if args.explain {
+    if args.explain.as_deref() == Some("") {
         super::print(&preparation.environments.iter().map(explained).collect::<String>())?;
         return Ok(ExitCode::Passed);
     }
-    let plan = preparation.plan(args.tier, &args.choice)?;
+    let question = preparation.question(args.tier, &args.choice)?;
+    let ask = if args.no_collect { Ask::Nobody } else { Ask::WhoIsHere };
+    let catalog = collection::catalog(settings, &question, ask).await?;
+    if let Some(case) = &args.explain {
+        super::print(&why(&question, &catalog, case)?)?;
+        return Ok(ExitCode::Passed);
+    }
+    let plan = question.plan(&catalog)?;
     if args.json {
         let bytes = plan.canonical_json().map_err(|error| OutputError(error.into()))?;
         super::print(&format!("{}\n", String::from_utf8_lossy(&bytes)))?;
     } else {
-        super::print(&readable(&plan)?)?;
+        super::print(&(readable(&plan)? + &not_collected(&catalog)))?;
     }
     Ok(if plan.lanes.is_empty() { ExitCode::NothingSelected } else { ExitCode::Passed })
+}
+
+/// No suite has a case of that id.
+#[derive(Debug, thiserror::Error)]
+#[error("no suite has a case `{case}`")]
+struct NoSuchCase {
+    case: String,
+    hint: String,
+}
+
+impl Hint for NoSuchCase {
+    fn hint(&self) -> Option<String> {
+        Some(self.hint.clone())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+}
+
+/// The rules that a case met, and what they amount to.
+fn why(question: &Question<'_>, catalog: &Catalog, case: &str) -> Result<String, Failure> {
+    let explained = question.explain(catalog, case)?;
+    if explained.is_empty() {
+        let known = catalog.suites.values().flat_map(|known| &known.cases).map(|row| row.id.as_str());
+        let hint = match nearest(case, known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`testbed list` shows the cases that there are".to_owned(),
+        };
+        return Err(NoSuchCase { case: case.to_owned(), hint }.into());
+    }
+    let mut out = format!("{case}\n");
+    for Explained { suite, steps, verdict } in explained {
+        let end = match verdict {
+            Verdict::Run(lanes) => {
+                format!("run in {}", lanes.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+            }
+            Verdict::Skip(reason) => format!("skip: {reason}"),
+        };
+        let _ = writeln!(out, "  suite {suite}");
+        for step in steps {
+            let _ = writeln!(out, "    {:<10} {}", step.rule, step.finding);
+        }
+        let _ = writeln!(out, "    {end}");
+    }
+    Ok(out)
+}
+
+fn not_collected(catalog: &Catalog) -> String {
+    let mut out = String::new();
+    for (suite, reason) in &catalog.uncollected {
+        let _ = writeln!(out, "  {suite:<28} {reason}");
+    }
+    for (suite, known) in &catalog.suites {
+        for finding in known.findings.iter().filter(|finding| finding.kind == FindingKind::Error) {
+            let _ = writeln!(out, "  {suite:<28} {}: {}", finding.file, finding.message);
+        }
+    }
+    if out.is_empty() { out } else { format!("\nnot collected\n{out}") }
 }
 
 /// Stacks, lanes and what is left out, for a person.
@@ -45,7 +115,10 @@ fn readable(plan: &Plan) -> Result<String, Failure> {
         out.push_str("\nlanes\n");
     }
     for lane in &plan.lanes {
-        let what = lane.expression.clone().unwrap_or_else(|| "everything".to_owned());
+        let what = match &lane.cases {
+            Some(cases) => format!("{:>5} cases", cases.ids.len()),
+            None => lane.expression.clone().unwrap_or_else(|| "everything".to_owned()),
+        };
         let _ = writeln!(out, "  {:<28} {:<12} {what}", lane.id.to_string(), lane.test_type.name());
     }
     if !plan.skipped.is_empty() {
@@ -53,6 +126,12 @@ fn readable(plan: &Plan) -> Result<String, Failure> {
     }
     for skipped in &plan.skipped {
         let _ = writeln!(out, "  {:<28} {}", skipped.lane.to_string(), skipped.reason);
+    }
+    if !plan.skips.is_empty() {
+        out.push_str("\ncases not run\n");
+    }
+    for group in &plan.skips {
+        let _ = writeln!(out, "  {:<28} {:>5}  {}", group.suite, group.cases.len(), group.reason);
     }
     if !plan.images.is_empty() {
         out.push_str("\nimages\n");

@@ -14,6 +14,7 @@ use testbed_model::tier::Tier;
 use testbed_model::verdict;
 
 use crate::args::RunArgs;
+use crate::collection::{self, Ask};
 use crate::execution;
 use crate::failure::{Bug, Failure};
 use crate::preparation::Preparation;
@@ -27,7 +28,9 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
     let clock = Clock::start();
     let tier = args.tier.unwrap_or(Tier::Premerge);
     let mut preparation = Preparation::read(settings, &args.choice.profiles).await?;
-    let plan = preparation.plan(tier, &args.choice)?;
+    let question = preparation.question(tier, &args.choice)?;
+    let catalog = collection::catalog(settings, &question, Ask::Tools(missing_tools(args.yes))).await?;
+    let plan = question.plan(&catalog)?;
     let daemon = Daemon::connect().await?;
     preparation.facts.daemon = Some(daemon.facts().await?);
     let (events, receiver) = Events::channel(clock);
@@ -38,6 +41,7 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
     let show = if args.json { Show::Json } else { Show::Progress };
     let telling = Telling::begin(receiver, show, settings.screen, Some(store), session.cancel.clone());
     session.events.emit(started);
+    collection::warnings(&catalog).into_iter().for_each(|warning| session.events.emit(warning));
 
     let missing = missing_tools(args.yes);
     let result = execution::execute(settings, &preparation, &plan, &session, missing, &mut manifest).await;

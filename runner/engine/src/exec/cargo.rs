@@ -3,6 +3,8 @@
 //! nextest tells a test's start and end as JSON (`libtest-json-plus`) and shows its output as text right before its end;
 //! both come through one pipe, so that their order holds. Text of tests is indented, so no test can tell an end itself.
 
+mod filter;
+pub(crate) mod list;
 mod output;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -52,6 +54,21 @@ pub struct Workspace {
 
 /// What is created and done for a lane of Rust tests.
 pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>, built: &Built) -> Assembly {
+    assemble_with(lane, site, stack, built, |folder, common| steps(lane, folder, common).into())
+}
+
+/// What is created and done to learn of a suite's tests: nextest lists, and executes nothing.
+pub fn assemble_catalog(lane: &Lane, site: &Site, built: &Built) -> Assembly {
+    assemble_with(lane, site, None, built, |folder, common| list::steps(lane, folder, common))
+}
+
+fn assemble_with(
+    lane: &Lane,
+    site: &Site,
+    stack: Option<&StackSite>,
+    built: &Built,
+    steps: impl Fn(&str, &[String]) -> Vec<Step>,
+) -> Assembly {
     // Paths that the compiler put into the tests (`CARGO_MANIFEST_DIR`, `CARGO_BIN_EXE_*`) hold if the copy is where the
     // project is on the host.
     let own_place = can_be_made(&site.root);
@@ -84,7 +101,7 @@ pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>, built: &Bui
         }
         assembly.job.files.insert(metadata, workspace.metadata.clone());
         assembly.job.files.insert(binaries, workspace.binaries.clone());
-        assembly.job.steps.extend(steps(lane, &workspace.folder, &common));
+        assembly.job.steps.extend(steps(&workspace.folder, &common));
     }
     assembly
 }
@@ -96,9 +113,11 @@ fn steps(lane: &Lane, folder: &str, common: &[String]) -> [Step; 2] {
         let mut argv = vec![NEXTEST.to_owned(), "nextest".to_owned(), verb.to_owned()];
         argv.extend(common.iter().cloned());
         argv.extend(own.iter().cloned());
-        if let Some(expression) = &lane.expression {
-            argv.extend(["-E".to_owned(), expression.clone()]);
-        }
+        let filters = match &lane.cases {
+            Some(cases) if !cases.whole => filter::of_cases(&cases.ids),
+            _ => lane.expression.iter().cloned().collect(),
+        };
+        argv.extend(filters.into_iter().flat_map(|filter| ["-E".to_owned(), filter]));
         argv
     };
     let with_format = |format: &str| {

@@ -55,6 +55,11 @@ impl Ledger {
         }
     }
 
+    /// Whether a case was announced, began or ended.
+    pub fn knows(&self, id: &str) -> bool {
+        self.cases.contains_key(id)
+    }
+
     /// A case begins. Gives false if it began before: then this is another attempt.
     pub fn started(&mut self, id: &str, now: Millis) -> bool {
         if !self.cases.contains_key(id) {

@@ -133,6 +133,12 @@ pub fn hooks(file: &str, text: &str) -> Result<Vec<Hook>, HooksError> {
     if hooks.is_empty() { Err(HooksError::Empty { file: file.to_owned() }) } else { Ok(hooks) }
 }
 
+/// The hooks that a lane executes: all, or those that its plan names.
+pub fn chosen(lane: &Lane, hooks: Vec<Hook>) -> Vec<Hook> {
+    let is_chosen = |hook: &Hook| lane.cases.as_ref().is_none_or(|cases| cases.ids.contains(&hook.name));
+    hooks.into_iter().filter(is_chosen).collect()
+}
+
 /// The stages that a key names; none if it names none, which means all.
 fn stages_of(fields: &mut Fields<'_>, key: &str) -> Result<Option<Vec<String>>, Fault> {
     let stages = fields.take(key).map(|stages| stages.texts()).transpose()?;

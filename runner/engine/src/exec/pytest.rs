@@ -16,7 +16,14 @@ use super::stack_facts;
 /// Where the plugin is mounted.
 const PLUGIN: &str = "/testbed/plugin";
 
-const STEP: &str = "pytest";
+pub(crate) const STEP: &str = "pytest";
+
+/// Where the cases of a plan are named, and the variable that says so.
+const SELECTION: &str = "/data/testbed/selection.json";
+const SELECTION_VARIABLE: &str = "TESTBED_SELECTION";
+
+/// The variable that asks the plugin for a catalog.
+const CATALOG_VARIABLE: &str = "TESTBED_CATALOG";
 
 /// What is created and done for a pytest lane.
 pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly {
@@ -25,6 +32,11 @@ pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly
     assembly.set("PYTHONPATH", PLUGIN);
     if let Some(stack) = stack {
         stack_facts::tell(&mut assembly, lane, site, stack);
+    }
+    if let Some(cases) = &lane.cases {
+        assembly.set(SELECTION_VARIABLE, SELECTION);
+        let content = serde_json::json!({ "cases": cases.ids }).to_string();
+        assembly.job.files.insert(SELECTION.to_owned(), content);
     }
     assembly.job.steps.push(Step {
         id: STEP.to_owned(),
@@ -36,7 +48,27 @@ pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly
     assembly
 }
 
-fn arguments(lane: &Lane) -> Vec<String> {
+/// What is created and done to learn of a suite's cases: its tool collects, and executes nothing.
+pub fn assemble_catalog(lane: &Lane, site: &Site) -> Assembly {
+    let mut assembly = Assembly::new(lane, site, None, WORK);
+    assembly.mount(&site.plugin, PLUGIN);
+    assembly.set("PYTHONPATH", PLUGIN);
+    assembly.set(CATALOG_VARIABLE, "1");
+    let mut argv = common_arguments();
+    argv.extend(["--collect-only", "-qq"].map(str::to_owned));
+    argv.extend(lane.arguments.iter().cloned());
+    argv.extend(lane.paths.iter().cloned());
+    assembly.job.steps.push(Step {
+        id: STEP.to_owned(),
+        argv,
+        output: Output::Merged,
+        events: EventPipe::Open,
+        ..Step::default()
+    });
+    assembly
+}
+
+fn common_arguments() -> Vec<String> {
     let mut argv: Vec<String> =
         ["python3", "-m", "pytest", "-p", "testbed_pytest", "--strict-markers"].map(str::to_owned).into();
     argv.extend([
@@ -46,21 +78,32 @@ fn arguments(lane: &Lane) -> Vec<String> {
         format!("--basetemp={TEMPORARY}/pytest"),
         "-o".to_owned(),
         format!("cache_dir={HOME}/cache/pytest"),
-        format!("--timeout={}", seconds(lane.timeouts.case_ms)),
     ]);
+    argv
+}
+
+fn arguments(lane: &Lane) -> Vec<String> {
+    let mut argv = common_arguments();
+    argv.push(format!("--timeout={}", seconds(lane.timeouts.case_ms)));
     if lane.workers > 1 {
         argv.extend(["-n".to_owned(), lane.workers.to_string(), "--dist=loadscope".to_owned()]);
         // A case that ends its worker is executed again by the next one, and ends that too.
         argv.push(format!("--max-worker-restart={}", lane.workers));
     }
-    if let Some(expression) = &lane.expression {
-        argv.extend(["-m".to_owned(), expression.clone()]);
-    }
-    if let Some(keyword) = &lane.keyword {
-        argv.extend(["-k".to_owned(), keyword.clone()]);
-    }
+    let Some(cases) = &lane.cases else {
+        if let Some(expression) = &lane.expression {
+            argv.extend(["-m".to_owned(), expression.clone()]);
+        }
+        if let Some(keyword) = &lane.keyword {
+            argv.extend(["-k".to_owned(), keyword.clone()]);
+        }
+        argv.extend(lane.arguments.iter().cloned());
+        argv.extend(lane.paths.iter().cloned());
+        return argv;
+    };
+    // The plan has chosen; collecting no more files than that takes is what makes one case of thousands quick.
     argv.extend(lane.arguments.iter().cloned());
-    argv.extend(lane.paths.iter().cloned());
+    argv.extend(if cases.files.is_empty() { &lane.paths } else { &cases.files }.iter().cloned());
     argv
 }
 

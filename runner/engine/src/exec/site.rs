@@ -238,6 +238,7 @@ pub(crate) mod tests {
             paths: Vec::new(),
             expression: None,
             keyword: None,
+            cases: None,
             environment: BTreeMap::from([("DYN_LOG".to_owned(), "info".to_owned())]),
             arguments: Vec::new(),
             workers: 1,

@@ -31,6 +31,7 @@ fn plan() -> Plan {
         stacks: Vec::new(),
         lanes: Vec::new(),
         skipped: Vec::new(),
+        skips: Vec::new(),
     }
 }
 

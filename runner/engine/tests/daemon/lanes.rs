@@ -10,6 +10,7 @@ use libtest_mimic::Trial;
 use testbed_engine::exec::drive::{Drive, LaneEnd};
 use testbed_engine::exec::executor::{Executor, RunContext};
 use testbed_engine::exec::job::{EventPipe, Step};
+use testbed_engine::exec::place::PlaceContext;
 use testbed_engine::exec::pytest::Pytest;
 use testbed_engine::exec::site::{Assembly, Site as ExecSite, StackSite, WORK};
 use testbed_engine::host::files::Identity;
@@ -70,6 +71,7 @@ impl Bench {
             paths: Vec::new(),
             expression: None,
             keyword: None,
+            cases: None,
             environment: [("WORD".to_owned(), "given".to_owned())].into(),
             arguments: Vec::new(),
             workers: 1,
@@ -274,15 +276,15 @@ async fn a_project_that_only_root_may_read(site: &mut Site) {
     let bench = Bench::new(None);
     fs::set_permissions(bench.project.path(), fs::Permissions::from_mode(0o700)).unwrap();
     let state = bench.project.path().join(".testbed");
-    let context = RunContext {
+    let place = PlaceContext {
         run: site.context.run.clone(),
         project: bench.project.path().to_owned(),
         state: state.clone(),
         plugin: PathBuf::from("/tmp"),
         agent_binary: site.context.agent_binary.clone(),
         seed: 0,
-        stacks: site.context.clone(),
     };
+    let context = RunContext { place, stacks: site.context.clone() };
     let executor = Executor::new(site.daemon.clone(), site.events.clone(), context).unwrap();
     let lane = Lane { image_reference: site.image().to_owned(), ..bench.lane.clone() };
     let plan = Plan {
@@ -293,6 +295,7 @@ async fn a_project_that_only_root_may_read(site: &mut Site) {
         stacks: Vec::new(),
         lanes: vec![lane],
         skipped: Vec::new(),
+        skips: Vec::new(),
     };
     let capacity = Capacity::of_host(2, 8 << 30);
     let cancel = CancellationToken::new();

@@ -85,6 +85,18 @@ pub fn explain(inputs: &Inputs<'_>, case: &str) -> Result<Vec<Explained>, PlanEr
     Ok(explained)
 }
 
+/// One lane for each suite that the tier and the choice let through, as its tool is asked for the suite's cases: without a
+/// stack, and in the base layer's limits.
+pub fn collectable(inputs: &Inputs<'_>) -> Result<Vec<Lane>, PlanError> {
+    check_choice(inputs)?;
+    let decision = Decision::new(inputs);
+    let asked = &inputs.choice.suites;
+    let takes_part =
+        |suite: &&Suite| suite.tier <= inputs.tier && (asked.is_empty() || asked.contains(&suite.name));
+    let suites = inputs.project.suites.iter().filter(takes_part);
+    suites.map(|suite| decision.lane(suite, inputs.base, None, Vec::new())).collect()
+}
+
 /// Why one case of a suite is executed or not.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Explained {

@@ -79,7 +79,7 @@ impl PlanError {
     ) -> Self {
         let suggestion = match nearest(&name.text, known) {
             Some(candidate) => format!("did you mean `{candidate}`?"),
-            None => "`testbed list --markers` shows the markers that there are".to_owned(),
+            None => "`testbed list --known-markers` shows the markers that there are".to_owned(),
         };
         Self::UnknownMarker {
             name: name.text.clone(),

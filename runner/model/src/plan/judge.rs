@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use super::verdict::{Asker, SkipReason, Verdict};
-use super::{Choice, Inputs};
+use super::{Filter, Inputs};
 use crate::catalog::{Entry, SuiteCatalog, ToolWord};
 use crate::lane::{LaneId, SuiteKind};
 use crate::project::Suite;
-use crate::selection::{Expression, Keywords, Mark, Marks, Name, complete, hardware, needs};
+use crate::selection::{Expression, Mark, Marks, complete, hardware, needs};
 use crate::tier::Tier;
 
 /// A lane that could take cases of the suite.
@@ -30,18 +30,14 @@ pub(super) struct Judge<'i> {
     /// Why profiles take no part, a phrase each.
     absent: &'i [String],
     own: Option<Expression>,
+    filter: Filter<'i>,
     sets: Vec<SetOfMarks>,
-    /// The sets of names, in lower case.
-    names: Vec<Vec<String>>,
 }
 
 /// What is true of all cases that share a set of markers.
 #[derive(Debug)]
 struct SetOfMarks {
-    /// Their names in lower case, for `-k`.
-    names: Vec<String>,
     tier: Tier,
-    fits_markers: bool,
     fits_suite: bool,
     skip: Option<SkipReason>,
     hardware: Option<SkipReason>,
@@ -71,15 +67,14 @@ impl<'i> Judge<'i> {
             // nextest has a language of its own, and has said which cases fit.
             SuiteKind::Cargo | SuiteKind::PreCommit => None,
         };
-        let lower = |names: &Vec<String>| names.iter().map(|name| name.to_lowercase()).collect();
         let mut judge = Self {
             inputs,
             suite,
             candidates,
             absent,
             own,
+            filter: Filter::new(inputs.choice, catalog, inputs.vocabulary),
             sets: Vec::new(),
-            names: catalog.keywords.iter().map(lower).collect(),
         };
         judge.sets = catalog.marks.iter().map(|written| judge.set(written)).collect();
         judge
@@ -87,16 +82,11 @@ impl<'i> Judge<'i> {
 
     fn set(&self, written: &[Mark]) -> SetOfMarks {
         let marks = complete(written, self.inputs.vocabulary);
-        let fits = |expression: &Option<Expression>| {
-            expression.as_ref().is_none_or(|expression| expression.matches(&Marks(&marks)))
-        };
         let tiers = marks.iter().filter_map(|mark| mark.name.parse::<Tier>().ok());
         let missing = hardware::missing(&marks, self.inputs.facts);
         SetOfMarks {
-            names: marks.iter().map(|mark| mark.name.to_lowercase()).collect(),
             tier: tiers.min().unwrap_or(self.suite.tier),
-            fits_markers: fits(&self.inputs.choice.markers),
-            fits_suite: fits(&self.own),
+            fits_suite: self.own.as_ref().is_none_or(|expression| expression.matches(&Marks(&marks))),
             skip: marks.iter().find(|mark| mark.name == "skip").map(marked_skip),
             hardware: missing.map(|it| SkipReason::Hardware { needs: it.needs, has: it.has }),
             served: self.served(&marks),
@@ -156,10 +146,6 @@ impl<'i> Judge<'i> {
             .collect();
         if named.is_empty() { candidates().map(|it| it.lane.clone()).take(1).collect() } else { named }
     }
-
-    fn choice(&self) -> &Choice {
-        self.inputs.choice
-    }
 }
 
 type Rule = fn(&Judge<'_>, &Entry<'_>, &SetOfMarks) -> Option<SkipReason>;
@@ -167,22 +153,9 @@ type Rule = fn(&Judge<'_>, &Entry<'_>, &SetOfMarks) -> Option<SkipReason>;
 /// The rules in their order: what was asked for comes first, so that a reason names it before anything that the person who
 /// asks did not ask about.
 const RULES: [(&str, Rule); 9] = [
-    ("-m", |judge, _, set| {
-        let asked = judge.choice().markers.as_ref()?;
-        (!set.fits_markers).then(|| expression(Asker::Markers, asked.source()))
-    }),
-    ("-k", |judge, entry, set| {
-        let asked = judge.choice().keyword.as_ref()?;
-        (!judge.fits_keyword(asked, entry, set)).then(|| expression(Asker::Keyword, asked.source()))
-    }),
-    ("--case", |judge, entry, _| {
-        let asked = &judge.choice().cases;
-        let fits = asked.is_empty() || asked.iter().any(|pattern| pattern.matches(&entry.row.id));
-        (!fits).then(|| {
-            let texts: Vec<&str> = asked.iter().map(|pattern| pattern.text()).collect();
-            expression(Asker::Case, &texts.join(" "))
-        })
-    }),
+    ("-m", |judge, entry, _| judge.withheld_by(Asker::Markers).filter(|_| !judge.filter.fits_markers(entry))),
+    ("-k", |judge, entry, _| judge.withheld_by(Asker::Keyword).filter(|_| !judge.filter.fits_keyword(entry))),
+    ("--case", |judge, entry, _| judge.withheld_by(Asker::Case).filter(|_| !judge.filter.fits_case(entry))),
     ("tier", |judge, _, set| {
         (set.tier > judge.inputs.tier).then_some(SkipReason::OtherTier { tier: set.tier })
     }),
@@ -203,12 +176,9 @@ const RULES: [(&str, Rule); 9] = [
 ];
 
 impl Judge<'_> {
-    fn fits_keyword(&self, asked: &Expression, entry: &Entry<'_>, set: &SetOfMarks) -> bool {
-        let own = [entry.name().to_lowercase()];
-        let of_set = self.names.get(index(entry.row.keywords)).map_or(&[][..], Vec::as_slice);
-        asked.matches(&|name: &Name| {
-            [&own[..], of_set, &set.names].into_iter().any(|names| Keywords::any_holds(names, name))
-        })
+    /// The reason of a case that does not fit what was asked for under a flag.
+    fn withheld_by(&self, whose: Asker) -> Option<SkipReason> {
+        Some(expression(whose, &self.filter.asked(whose)?))
     }
 }
 

@@ -3,14 +3,14 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use testbed_model::case::{CaseResult, Counts};
+use testbed_model::case::{Case, CaseResult, Counts, Outcome};
 use testbed_model::event::{Event, LaneFailure, LogWindow};
-use testbed_model::lane::{Lane, LaneId};
+use testbed_model::lane::{Cases, Lane, LaneId};
 use testbed_model::stack::Millis;
 
 use super::{Ends, red};
 use crate::events::Events;
-use crate::exec::heard::{Decoder, Heard};
+use crate::exec::heard::{Decoder, Heard, bare_case};
 use crate::exec::job::Said;
 use crate::exec::ledger::{Cut, Ledger};
 
@@ -29,6 +29,9 @@ const LAST_LINES: usize = 40;
 pub(super) struct Book<'a> {
     events: &'a Events,
     lane: &'a LaneId,
+    /// The cases that the plan names, where it does.
+    planned: Option<&'a Cases>,
+    withheld_told: bool,
     /// The profile of the lane's stack.
     profile: Option<&'a str>,
     decoder: Box<dyn Decoder>,
@@ -49,6 +52,8 @@ impl<'a> Book<'a> {
         Self {
             events,
             lane: &lane.id,
+            planned: lane.cases.as_ref(),
+            withheld_told: false,
             profile,
             decoder,
             ledger: Ledger::default(),
@@ -86,6 +91,7 @@ impl<'a> Book<'a> {
             Heard::Collected { cases, deselected } => {
                 self.ledger.collected(&cases);
                 self.events.emit(Event::CasesCollected { lane, cases, deselected });
+                self.tell_withheld().await;
             }
             Heard::Started { case } => {
                 if self.ledger.started(&case, self.now_ms()) {
@@ -103,7 +109,58 @@ impl<'a> Book<'a> {
 
     /// Ends what has not ended.
     pub(super) async fn close(&mut self, cut: &Cut) {
+        self.tell_withheld().await;
+        self.tell_missing(cut).await;
         for (result, began) in self.ledger.close(cut, self.now_ms()) {
+            self.tell(result, began).await;
+        }
+    }
+
+    /// Cases that were asked for and are not executed end at once, with their reason.
+    async fn tell_withheld(&mut self) {
+        let Some(planned) = self.planned.filter(|_| !self.withheld_told) else { return };
+        self.withheld_told = true;
+        let cases: Vec<Case> = planned.withheld.iter().map(|withheld| bare_case(&withheld.id)).collect();
+        self.announce(cases);
+        for withheld in &planned.withheld {
+            let reason = Some(withheld.reason.clone());
+            self.end(bare_case(&withheld.id), Outcome::Skipped, reason).await;
+        }
+    }
+
+    /// Cases that the plan names and the tool never announced are not lost. Where the tool ended by itself, it does not know
+    /// them any more; otherwise they share the fate of those that did not start.
+    async fn tell_missing(&mut self, cut: &Cut) {
+        let Some(planned) = self.planned else { return };
+        let unknown = planned.ids.iter().filter(|id| !self.ledger.knows(id));
+        let missing: Vec<Case> = unknown.map(bare_case).collect();
+        self.announce(missing.clone());
+        if matches!(cut, Cut::ToolEnded(_)) {
+            for case in missing {
+                let message = "it was planned, and its tool did not collect it".to_owned();
+                self.end(case, Outcome::Error, Some(message)).await;
+            }
+        }
+    }
+
+    fn announce(&mut self, cases: Vec<Case>) {
+        if !cases.is_empty() {
+            self.ledger.collected(&cases);
+            self.events.emit(Event::CasesCollected { lane: self.lane.clone(), cases, deselected: 0 });
+        }
+    }
+
+    async fn end(&mut self, case: Case, outcome: Outcome, message: Option<String>) {
+        let result = CaseResult {
+            case,
+            outcome,
+            duration_ms: 0,
+            attempts: 1,
+            message,
+            details: None,
+            output: String::new(),
+        };
+        if let Some((result, began)) = self.ledger.finished(result, self.now_ms()) {
             self.tell(result, began).await;
         }
     }

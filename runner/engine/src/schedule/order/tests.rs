@@ -35,6 +35,7 @@ pub(crate) fn plan(lanes: &[&str]) -> Plan {
         stacks,
         lanes,
         skipped: Vec::new(),
+        skips: Vec::new(),
     }
 }
 
