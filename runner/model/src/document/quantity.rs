@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use crate::stack::Millis;
 
 /// Units of durations in milliseconds.
-const IN_MILLIS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+const IN_MILLIS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
 
 /// Units of durations in microseconds.
 const IN_MICROS: [(&str, u64); 6] = [

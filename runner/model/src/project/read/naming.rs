@@ -1,0 +1,80 @@
+//! Reading `[naming]` and `[[quarantine]]`.
+
+use super::{file_pattern, filled, glob, table};
+use crate::document::Item;
+use crate::project::{FilePattern, Naming, Quarantine, Vocabulary};
+use crate::span::Fault;
+
+/// Reads how test files are called.
+pub(super) fn naming(item: &Item<'_>, vocabulary: &Vocabulary) -> Result<Naming, Fault> {
+    let mut fields = table(item, &["naming"])?;
+    let mut naming = Naming::default();
+    for item in fields.take("patterns").map(|item| item.items()).transpose()?.unwrap_or_default() {
+        naming.patterns.push(pattern(&item, vocabulary)?);
+    }
+    if let Some(item) = fields.take("exempt") {
+        for item in filled(&item, "pattern")? {
+            naming.exempt.push(file_pattern(&item)?.text);
+        }
+    }
+    fields.finish(&[])?;
+    Ok(naming)
+}
+
+fn pattern(item: &Item<'_>, vocabulary: &Vocabulary) -> Result<String, Fault> {
+    const WAY_OUT: &str = "write it as `test_<component>_<flow>.py`";
+    let text = item.full_text()?;
+    if text.contains('/') {
+        let fault = item.fault(format!("is about the name of a file, not its folders: `{text}`"));
+        return Err(fault.with_hint(WAY_OUT));
+    }
+    let mut rest = text;
+    while let Some(at) = rest.find(['<', '>']) {
+        let Some((name, tail)) = rest[at..].strip_prefix('<').and_then(|inner| inner.split_once('>')) else {
+            let fault = item.fault(format!("has a `<` or `>` without the other: `{text}`"));
+            return Err(fault.with_hint(WAY_OUT));
+        };
+        if !Naming::PLACEHOLDERS.contains(&name) {
+            let fault = item.fault(format!("holds the unknown placeholder `<{name}>`"));
+            return Err(fault.with_nearest(name, Naming::PLACEHOLDERS));
+        }
+        if name != Naming::FLOW && !vocabulary.groups.contains_key(name) {
+            let fault = item.fault(format!("holds `<{name}>`, but there is no group `{name}`"));
+            return Err(fault.with_hint(format!("declare the markers of `{name}` in `[markers.groups]`")));
+        }
+        rest = tail;
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads all quarantines.
+pub(super) fn quarantines(item: &Item<'_>) -> Result<Vec<Quarantine>, Fault> {
+    item.items()?.iter().map(quarantine).collect()
+}
+
+fn quarantine(item: &Item<'_>) -> Result<Quarantine, Fault> {
+    let mut fields = table(item, &["quarantine", "[]"])?;
+    let cases = filled(&fields.require("cases")?, "case")?;
+    let quarantine = Quarantine {
+        cases: cases.iter().map(case_pattern).collect::<Result<_, _>>()?,
+        ticket: fields.require("ticket")?.full_text()?.to_owned(),
+        until: fields.require("until")?.date()?,
+        reason: fields.take("reason").map(|item| item.full_text().map(str::to_owned)).transpose()?,
+        mark: item.mark(),
+    };
+    fields.finish(&[])?;
+    Ok(quarantine)
+}
+
+/// A pattern of case ids. Ids hold brackets and braces, as `test_x[a-b]`, so these stand for themselves.
+fn case_pattern(item: &Item<'_>) -> Result<FilePattern, Fault> {
+    let text = item.full_text()?;
+    let mut escaped = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '[' | ']' | '{' | '}' => escaped.extend(['[', c, ']']),
+            c => escaped.push(c),
+        }
+    }
+    Ok(FilePattern { text: text.to_owned(), matcher: glob(item, &escaped, false)? })
+}
