@@ -12,7 +12,7 @@ const DYNAMO: &str = include_str!("presets/dynamo.toml");
 pub const PRESETS: [&str; 1] = ["dynamo"];
 
 static READ: LazyLock<Result<Project, ProjectError>> =
-    LazyLock::new(|| parse("runner/model/src/project/presets/dynamo.toml", DYNAMO));
+    LazyLock::new(|| parse("<preset dynamo>", DYNAMO));
 
 /// The preset for NVIDIA Dynamo: its suites, markers, lanes, budgets and filters.
 pub fn dynamo() -> Result<Project, ProjectError> {
