@@ -11,8 +11,7 @@ const DYNAMO: &str = include_str!("presets/dynamo.toml");
 /// Every preset by its name.
 pub const PRESETS: [&str; 1] = ["dynamo"];
 
-static READ: LazyLock<Result<Project, ProjectError>> =
-    LazyLock::new(|| parse("<preset dynamo>", DYNAMO));
+static READ: LazyLock<Result<Project, ProjectError>> = LazyLock::new(|| parse("<preset dynamo>", DYNAMO));
 
 /// The preset for NVIDIA Dynamo: its suites, markers, lanes, budgets and filters.
 pub fn dynamo() -> Result<Project, ProjectError> {

@@ -8,7 +8,7 @@ mod suite;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::schema::{Choice, names_after};
+use super::schema::{Choice, meaning, names_after};
 use super::{FilePattern, Project, Vocabulary, preset};
 use crate::document::{Document, Fields, Item};
 use crate::hint::Hint as _;
@@ -20,11 +20,14 @@ use crate::tier::{TestType, Tier};
 /// More workers than this are a slip of the finger.
 const MAX_WORKERS: u32 = 256;
 
+/// The way out of a pattern that cannot be read.
+const OPEN: &str = "close each `[` and `{`; `[[]` and `[{]` stand for the characters themselves";
+
 /// Reads the whole file.
 pub(super) fn project(document: Document) -> Result<Project, Fault> {
     let mut fields = table(&document.item(), &[])?;
     let mut head = table(&fields.require("project")?, &["project"])?;
-    let name_item = head.require("name")?;
+    let name_item = require(&mut head, &["project"], "name")?;
     let name = identifier(&name_item)?;
     let preset = head.take("preset").map(|item| preset::of_item(&item)).transpose()?;
     head.finish(&[])?;
@@ -75,6 +78,14 @@ fn table<'d>(item: &Item<'d>, path: &[&str]) -> Result<Fields<'d>, Fault> {
             Err(fault.with_nearest(name, known))
         }
     }
+}
+
+/// A key that the table with this path must hold; where it is missing, its meaning is the way out.
+fn require<'d>(fields: &mut Fields<'d>, path: &[&str], key: &str) -> Result<Item<'d>, Fault> {
+    fields.require(key).map_err(|fault| match meaning(path, key) {
+        Some(meaning) => fault.with_hint(format!("`{key}` is {meaning}")),
+        None => fault,
+    })
 }
 
 /// The one key of a choice that is there.
@@ -158,7 +169,7 @@ fn file_pattern(item: &Item<'_>) -> Result<FilePattern, Fault> {
 fn glob(item: &Item<'_>, pattern: &str, stays_in_folder: bool) -> Result<GlobMatcher, Fault> {
     let glob = GlobBuilder::new(pattern).literal_separator(stays_in_folder).backslash_escape(false).build();
     glob.map(|glob| glob.compile_matcher())
-        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())))
+        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())).with_hint(OPEN))
 }
 
 /// A list of which something must be there.

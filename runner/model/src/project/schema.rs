@@ -93,7 +93,7 @@ pub const KEYS: &[Key] = &[
     required(&["project", "name"], Kind::Identifier, "the project's name"),
     key(&["project", "preset"], Kind::Preset, "what is built in for such a project: it holds for every table that this file leaves out"),
 
-    required(&["suite", "[]", "name"], Kind::Identifier, "name, unique in the project"),
+    required(&["suite", "[]", "name"], Kind::Identifier, "a name, unique in the project"),
     required(&["suite", "[]", "kind"], Kind::Tool, "the tool that collects and executes the suite"),
     key(&["suite", "[]", "type"], Kind::Type, "nature of the tests; pytest needs it, hooks are `lint` and Rust tests `unit` without it"),
     key(&["suite", "[]", "tier"], Kind::Tier, "the earliest tier that holds the suite; follows from the type without it"),
@@ -112,7 +112,7 @@ pub const KEYS: &[Key] = &[
     key(&["markers", "defaults", "<group>"], Kind::Marker, "what a case without a marker of the group counts as having"),
     key(&["markers", "aliases", "<spelling>"], Kind::Marker, "the marker that another spelling means"),
 
-    required(&["lane", "[]", "name"], Kind::Identifier, "name, unique in the project"),
+    required(&["lane", "[]", "name"], Kind::Identifier, "a name, unique in the project"),
     required(&["lane", "[]", "suite"], Kind::Suite, "the suite that the lane is a part of"),
     key(&["lane", "[]", "expression"], Kind::Markers, "the cases that the lane lets through; all of the suite without it"),
     key(&["lane", "[]", "tier"], Kind::Tier, "the earliest tier that holds the lane; the suite's without it"),
@@ -134,7 +134,7 @@ pub const KEYS: &[Key] = &[
     key(&["naming", "patterns"], Kind::Patterns, "how test files are called: a name must fit one of these"),
     key(&["naming", "exempt"], Kind::Files, "files that are left alone"),
 
-    required(&["quarantine", "[]", "cases"], Kind::Cases, "ids of cases that are not executed; `*` stands for anything, also for `/`"),
+    required(&["quarantine", "[]", "cases"], Kind::Cases, "the ids of cases that are not executed; `*` stands for anything, also for `/`"),
     required(&["quarantine", "[]", "ticket"], Kind::Name, "the ticket that tells why"),
     required(&["quarantine", "[]", "until"], Kind::Date, "the last day on which it holds"),
     key(&["quarantine", "[]", "reason"], Kind::Name, "why, in a sentence"),
@@ -190,7 +190,16 @@ pub fn names_after(table: &[&str]) -> Vec<&'static str> {
     names
 }
 
+/// What a key of a table means.
+pub fn meaning(table: &[&str], name: &str) -> Option<&'static str> {
+    let key = KEYS.iter().find(|key| key.path.split_last() == Some((&name, table)));
+    key.map(|key| key.meaning)
+}
+
 /// Whether a part of a path stands for any name.
 pub fn is_free(part: &str) -> bool {
     part == "*" || part.starts_with('<')
 }
+
+/// A project file that uses every key; the reference page ends with it.
+pub const EXAMPLE: &str = include_str!("example.toml");

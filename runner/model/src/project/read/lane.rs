@@ -2,19 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use super::{identifier, markers, positive, table, tier, type_words, workers};
+use super::{identifier, markers, positive, require, table, tier, type_words, workers};
 use crate::document::Item;
 use crate::lane::SuiteKind;
 use crate::project::{Budgets, KINDS, LaneRule, Suite};
 use crate::span::Fault;
 use crate::tier::{TestType, Tier};
 
+const LANE: &[&str] = &["lane", "[]"];
+
 /// Reads all lanes.
 pub(super) fn lanes(item: &Item<'_>, suites: &[Suite]) -> Result<Vec<LaneRule>, Fault> {
     let mut lanes: Vec<LaneRule> = Vec::new();
     for item in item.items()? {
-        let mut fields = table(&item, &["lane", "[]"])?;
-        let name_item = fields.require("name")?;
+        let mut fields = table(&item, LANE)?;
+        let name_item = require(&mut fields, LANE, "name")?;
         let name = identifier(&name_item)?;
         if let Some(first) = lanes.iter().find(|lane| lane.name == name) {
             let fault = name_item.fault(format!("is `{name}` again, first in line {}", first.mark.line));
@@ -22,7 +24,7 @@ pub(super) fn lanes(item: &Item<'_>, suites: &[Suite]) -> Result<Vec<LaneRule>, 
         }
         lanes.push(LaneRule {
             name,
-            suite: suite(&fields.require("suite")?, suites)?,
+            suite: suite(&require(&mut fields, LANE, "suite")?, suites)?,
             expression: fields.take("expression").map(|item| markers(&item)).transpose()?,
             tier: fields.take("tier").map(|item| tier(&item)).transpose()?,
             workers: fields.take("workers").map(|item| workers(&item)).transpose()?,

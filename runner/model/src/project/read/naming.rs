@@ -1,9 +1,11 @@
 //! Reading `[naming]` and `[[quarantine]]`.
 
-use super::{file_pattern, filled, glob, table};
+use super::{file_pattern, filled, glob, require, table};
 use crate::document::Item;
 use crate::project::{FilePattern, Naming, Quarantine, Vocabulary};
 use crate::span::Fault;
+
+const QUARANTINE: &[&str] = &["quarantine", "[]"];
 
 /// Reads how test files are called.
 pub(super) fn naming(item: &Item<'_>, vocabulary: &Vocabulary) -> Result<Naming, Fault> {
@@ -53,12 +55,12 @@ pub(super) fn quarantines(item: &Item<'_>) -> Result<Vec<Quarantine>, Fault> {
 }
 
 fn quarantine(item: &Item<'_>) -> Result<Quarantine, Fault> {
-    let mut fields = table(item, &["quarantine", "[]"])?;
-    let cases = filled(&fields.require("cases")?, "case")?;
+    let mut fields = table(item, QUARANTINE)?;
+    let cases = filled(&require(&mut fields, QUARANTINE, "cases")?, "case")?;
     let quarantine = Quarantine {
         cases: cases.iter().map(case_pattern).collect::<Result<_, _>>()?,
-        ticket: fields.require("ticket")?.full_text()?.to_owned(),
-        until: fields.require("until")?.date()?,
+        ticket: require(&mut fields, QUARANTINE, "ticket")?.full_text()?.to_owned(),
+        until: require(&mut fields, QUARANTINE, "until")?.date()?,
         reason: fields.take("reason").map(|item| item.full_text().map(str::to_owned)).transpose()?,
         mark: item.mark(),
     };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use globset::Glob;
 
-use super::{identifier, markers, path, positive, table, tier, type_words, workers};
+use super::{OPEN, identifier, markers, path, positive, require, table, tier, type_words, workers};
 use crate::document::{Fields, Item};
 use crate::lane::SuiteKind;
 use crate::project::{KINDS, ProfilePattern, Suite};
@@ -31,8 +31,8 @@ pub(super) fn suites(item: &Item<'_>) -> Result<Vec<Suite>, Fault> {
 
 fn suite<'d>(item: &Item<'d>) -> Result<(Suite, Item<'d>), Fault> {
     let mut fields = table(item, TABLE)?;
-    let name_item = fields.require("name")?;
-    let kind = fields.require("kind")?.word(&KINDS)?;
+    let name_item = require(&mut fields, TABLE, "name")?;
+    let kind = require(&mut fields, TABLE, "kind")?.word(&KINDS)?;
     let test_type = test_type(&mut fields, kind)?;
     let tier = match fields.take("tier") {
         Some(item) => tier(&item)?,
@@ -103,7 +103,8 @@ fn profiles(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Vec<ProfilePatter
 
 fn profile_pattern(item: &Item<'_>) -> Result<ProfilePattern, Fault> {
     let text = item.full_text()?;
-    let glob = Glob::new(text).map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())))?;
+    let glob = Glob::new(text)
+        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())).with_hint(OPEN))?;
     Ok(ProfilePattern { text: text.to_owned(), mark: item.mark(), matcher: glob.compile_matcher() })
 }
 
