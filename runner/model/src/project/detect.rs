@@ -50,7 +50,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The names of files whose text decides something, in whatever folder they are.
+    /// The names of files whose text decides something: in the root, and `Cargo.toml` in whatever folder.
     pub const WANTED: [&str; 6] =
         ["pyproject.toml", "pytest.ini", "setup.cfg", "tox.ini", "Cargo.toml", HOOKS];
 
@@ -97,7 +97,7 @@ pub fn detect(layout: &Layout) -> Result<Project, ProjectError> {
         text.push_str(&suite(&free_name(&mut names, &folder), "cargo", &[&folder]));
         found.push(file);
     }
-    if let Some((paths, source)) = pytest(layout, &pyproject)? {
+    if let Some((paths, source)) = pytest(layout, &pyproject) {
         let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
         text.push_str(&suite("tests", "pytest", &paths));
         found.push(source);
@@ -156,12 +156,17 @@ fn cargo_roots(layout: &Layout) -> Result<Vec<(String, String)>, ProjectError> {
     let mut roots: Vec<(String, Vec<String>)> = Vec::new();
     let mut found = Vec::new();
     for file in files {
-        let document = from_toml(file, layout.text(file))?;
         let folder = file.strip_suffix("Cargo.toml").unwrap_or_default().trim_end_matches('/');
         let folder = if folder.is_empty() { "." } else { folder };
+        let owner = roots.iter().rev().find(|(root, _)| is_below(folder, root));
+        let document = match from_toml(file, layout.text(file)) {
+            Ok(document) => document,
+            // A template, perhaps: cargo reads no file that is not a member.
+            Err(_) if owner.is_some() => continue,
+            Err(fault) => return Err(fault.into()),
+        };
         let workspace = section(&document, &["workspace"]);
         let is_workspace = workspace.is_some();
-        let owner = roots.iter().rev().find(|(root, _)| is_below(folder, root));
         let is_member = owner.is_some_and(|(root, excluded)| {
             !excluded.iter().any(|path| within(root, path) == folder || is_below(folder, &within(root, path)))
         });
@@ -180,7 +185,7 @@ fn cargo_roots(layout: &Layout) -> Result<Vec<(String, String)>, ProjectError> {
 }
 
 /// Where pytest looks, and what that was told from.
-fn pytest(layout: &Layout, pyproject: &Document) -> Result<Option<(Vec<String>, String)>, ProjectError> {
+fn pytest(layout: &Layout, pyproject: &Document) -> Option<(Vec<String>, String)> {
     let configured = PYTEST_FILES.iter().find_map(|(file, name)| {
         let testpaths = if *file == "pyproject.toml" {
             toml_testpaths(section(pyproject, &["tool", "pytest", "ini_options"])?)
@@ -193,7 +198,7 @@ fn pytest(layout: &Layout, pyproject: &Document) -> Result<Option<(Vec<String>, 
     let Some((source, testpaths)) = configured else {
         let paths = folders(&files);
         let source = paths.first().cloned();
-        return Ok(source.map(|source| (paths, source)));
+        return source.map(|source| (paths, source));
     };
     let mut paths = Vec::new();
     for path in &testpaths {
@@ -205,7 +210,7 @@ fn pytest(layout: &Layout, pyproject: &Document) -> Result<Option<(Vec<String>, 
     if paths.is_empty() {
         paths.push(".".to_owned());
     }
-    Ok(Some((outermost(paths), source.to_owned())))
+    Some((outermost(paths), source.to_owned()))
 }
 
 fn toml_testpaths(mut table: Fields<'_>) -> Vec<String> {

@@ -8,7 +8,7 @@ mod suite;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::schema::{Choice, meaning, names_after};
+use super::schema::{Choice, MAX_WORKERS, meaning, names_after};
 use super::{FilePattern, Project, Vocabulary, preset};
 use crate::document::{Document, Fields, Item};
 use crate::hint::Hint as _;
@@ -16,9 +16,6 @@ use crate::selection::Expression;
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
-
-/// More workers than this are a slip of the finger.
-const MAX_WORKERS: u32 = 256;
 
 /// The way out of a pattern that cannot be read.
 const OPEN: &str = "close each `[` and `{`; `[[]` and `[{]` stand for the characters themselves";
@@ -55,6 +52,7 @@ pub(super) fn project(document: Document) -> Result<Project, Fault> {
     if let Some(item) = fields.take("changes") {
         project.changes = changes::changes(&item, &project.suites)?;
     }
+    project.naming.patterns.retain(|pattern| naming::undeclared(pattern, &project.vocabulary).is_none());
     if let Some(item) = fields.take("naming") {
         project.naming = naming::naming(&item, &project.vocabulary)?;
     }

@@ -153,6 +153,9 @@ pub const CHOICES: [Choice; 2] = [RULE_FILES, RULE_EFFECT];
 /// Keys that a suite of pytest needs, and others do not.
 pub const PYTEST_NEEDS: [&str; 2] = ["type", "paths"];
 
+/// More workers than this are a slip of the finger.
+pub const MAX_WORKERS: u32 = 256;
+
 /// What each table is for, in the order of the reference page.
 pub const TABLES: [(&str, &str); 9] = [
     ("[project]", "The project itself. The only table that must be there."),

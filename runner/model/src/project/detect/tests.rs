@@ -85,6 +85,7 @@ fn hooks_workspaces_and_tests_are_suites() {
             ("Cargo.toml", "[workspace]\nmembers = [\"a\"]\nexclude = [\"out\", \"./tools/\"]\n"),
             ("a/Cargo.toml", PACKAGE),
             ("a/own/Cargo.toml", "[workspace]\n"),
+            ("a/template/Cargo.toml", "{{ broken }}"),
             ("out/Cargo.toml", PACKAGE),
             ("out/inner/Cargo.toml", PACKAGE),
             ("outer/Cargo.toml", PACKAGE),

@@ -30,23 +30,37 @@ fn pattern(item: &Item<'_>, vocabulary: &Vocabulary) -> Result<String, Fault> {
         let fault = item.fault(format!("is about the name of a file, not its folders: `{text}`"));
         return Err(fault.with_hint(WAY_OUT));
     }
-    let mut rest = text;
-    while let Some(at) = rest.find(['<', '>']) {
-        let Some((name, tail)) = rest[at..].strip_prefix('<').and_then(|inner| inner.split_once('>')) else {
-            let fault = item.fault(format!("has a `<` or `>` without the other: `{text}`"));
-            return Err(fault.with_hint(WAY_OUT));
-        };
-        if !Naming::PLACEHOLDERS.contains(&name) {
-            let fault = item.fault(format!("holds the unknown placeholder `<{name}>`"));
-            return Err(fault.with_nearest(name, Naming::PLACEHOLDERS));
-        }
-        if name != Naming::FLOW && !vocabulary.groups.contains_key(name) {
-            let fault = item.fault(format!("holds `<{name}>`, but there is no group `{name}`"));
-            return Err(fault.with_hint(format!("declare the markers of `{name}` in `[markers.groups]`")));
-        }
-        rest = tail;
+    let Some(placeholders) = placeholders(text) else {
+        let fault = item.fault(format!("has a `<` or `>` without the other: `{text}`"));
+        return Err(fault.with_hint(WAY_OUT));
+    };
+    if let Some(name) = placeholders.into_iter().find(|name| !Naming::PLACEHOLDERS.contains(name)) {
+        let fault = item.fault(format!("holds the unknown placeholder `<{name}>`"));
+        return Err(fault.with_nearest(name, Naming::PLACEHOLDERS));
+    }
+    if let Some(name) = undeclared(text, vocabulary) {
+        let fault = item.fault(format!("holds `<{name}>`, but there is no group `{name}`"));
+        return Err(fault.with_hint(format!("declare the markers of `{name}` in `[markers.groups]`")));
     }
     Ok(text.to_owned())
+}
+
+/// The first placeholder for whose group there are no markers.
+pub(super) fn undeclared<'p>(pattern: &'p str, vocabulary: &Vocabulary) -> Option<&'p str> {
+    let names = placeholders(pattern).unwrap_or_default();
+    names.into_iter().find(|name| *name != Naming::FLOW && !vocabulary.groups.contains_key(*name))
+}
+
+/// The names in `<>`; nothing where one of these stands alone.
+fn placeholders(pattern: &str) -> Option<Vec<&str>> {
+    let mut names = Vec::new();
+    let mut rest = pattern;
+    while let Some(at) = rest.find(['<', '>']) {
+        let (name, tail) = rest[at..].strip_prefix('<')?.split_once('>')?;
+        names.push(name);
+        rest = tail;
+    }
+    Some(names)
 }
 
 /// Reads all quarantines.

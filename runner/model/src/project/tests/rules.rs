@@ -319,6 +319,7 @@ fn what_a_file_leaves_out_is_what_the_preset_says() {
     assert_eq!(project.lanes.len(), preset.lanes.len());
     assert_eq!(project.budgets.tiers.len(), 0);
     assert_eq!(project.vocabulary.groups.len(), 1);
+    assert!(project.naming.patterns.is_empty(), "there are no markers for its placeholders");
     let place = project.fault(project.suites[0].image_mark, "").place;
     assert_eq!((place.line, place.column), (3, 10), "what the preset says is where it is named");
 }
