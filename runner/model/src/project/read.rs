@@ -23,7 +23,8 @@ const OPEN: &str = "close each `[` and `{`; `[[]` and `[{]` stand for the charac
 /// Reads the whole file.
 pub(super) fn project(document: Document) -> Result<Project, Fault> {
     let mut fields = table(&document.item(), &[])?;
-    let mut head = table(&fields.require("project")?, &["project"])?;
+    let head = fields.require("project").map_err(|fault| fault.with_hint("add `[project]` with `name`"))?;
+    let mut head = table(&head, &["project"])?;
     let name_item = require(&mut head, &["project"], "name")?;
     let name = identifier(&name_item)?;
     let preset = head.take("preset").map(|item| preset::of_item(&item)).transpose()?;

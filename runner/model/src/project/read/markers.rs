@@ -49,10 +49,7 @@ fn members(item: &Item<'_>) -> Result<BTreeMap<String, String>, Fault> {
             let mut lines = BTreeMap::new();
             for item in item.items()? {
                 let name = marker(&item)?;
-                if let Some(line) = lines.insert(name, item.mark().line) {
-                    let fault = item.fault(format!("is `{name}` again, first in line {line}"));
-                    return Err(fault.with_hint("leave one of them out"));
-                }
+                once(&mut lines, name, &item)?;
                 members.insert(name.to_owned(), String::new());
             }
         }
@@ -74,19 +71,27 @@ fn members(item: &Item<'_>) -> Result<BTreeMap<String, String>, Fault> {
 
 fn required(item: &Item<'_>, groups: &Groups) -> Result<Vec<String>, Fault> {
     let mut required: Vec<String> = Vec::new();
+    let mut lines = BTreeMap::new();
     for item in item.items()? {
         let name = item.text()?;
         if !groups.contains_key(name) {
             return Err(unknown_group(item.fault(format!("is the unknown group `{name}`")), name, groups));
         }
-        if required.iter().any(|known| known == name) {
-            return Err(item
-                .fault(format!("names `{name}` a second time"))
-                .with_hint("leave one of them out"));
-        }
+        once(&mut lines, name, &item)?;
         required.push(name.to_owned());
     }
     Ok(required)
+}
+
+/// Refuses what a list names a second time.
+fn once<'d>(lines: &mut BTreeMap<&'d str, u32>, name: &'d str, item: &Item<'d>) -> Result<(), Fault> {
+    match lines.insert(name, item.mark().line) {
+        None => Ok(()),
+        Some(line) => {
+            let fault = item.fault(format!("is `{name}` again, first in line {line}"));
+            Err(fault.with_hint("leave one of them out"))
+        }
+    }
 }
 
 fn defaults(item: &Item<'_>, groups: &Groups) -> Result<BTreeMap<String, String>, Fault> {

@@ -117,7 +117,7 @@ fn markers_that_make_no_sense_are_refused() {
         ("[markers]\nrequired = [\"tier\"]", "2:13: `markers.required[0]` is the unknown group `tier`"),
         (
             "[markers]\nrequired = [\"a\", \"a\"]\ngroups.a = [\"b\"]",
-            "2:18: `markers.required[1]` names `a` a second time",
+            "2:18: `markers.required[1]` is `a` again, first in line 11",
         ),
         ("[markers.groups]\na = []", "2:5: `markers.groups.a` must name at least one marker"),
         (
