@@ -9,10 +9,10 @@ mod scalar;
 mod toml;
 mod yaml;
 
-pub use quantity::{bytes_text, duration_text, parse_bytes, parse_cores, parse_duration};
+pub use quantity::{bytes_text, duration_text, parse_bytes, parse_cores, parse_duration, parse_micros};
 pub use read::{Fields, Item};
 pub use scalar::{Form, Kind, Scalar};
-pub use toml::from_toml;
+pub use toml::{from_toml, toml_text};
 pub use yaml::from_yaml;
 
 use crate::span::{Fault, Place};

@@ -19,6 +19,7 @@ pub mod plan;
 pub mod profile;
 pub mod project;
 pub mod record;
+pub mod schema;
 pub mod selection;
 pub mod span;
 pub mod stack;

@@ -1,7 +1,10 @@
 //! The project file `testbed.toml`: which suites a project under test has, and where each can run.
 
+pub mod detect;
+pub mod preset;
 mod read;
 mod rules;
+pub mod schema;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +23,10 @@ pub use rules::{
     Vocabulary,
 };
 
+/// The tools of suites, by the names that files have for them.
+pub const KINDS: [(&str, SuiteKind); 3] =
+    [("pytest", SuiteKind::Pytest), ("cargo", SuiteKind::Cargo), ("pre-commit", SuiteKind::PreCommit)];
+
 /// A project under test.
 #[derive(Clone, Debug)]
 pub struct Project {
@@ -27,6 +34,20 @@ pub struct Project {
     pub name: String,
     /// Its suites, in the order of the file.
     pub suites: Vec<Suite>,
+    /// The markers that its cases carry.
+    pub vocabulary: Vocabulary,
+    /// Parts of suites that are executed by themselves, in the order of the file.
+    pub lanes: Vec<LaneRule>,
+    /// How long things may take.
+    pub budgets: Budgets,
+    /// What a change of files concerns.
+    pub changes: ChangeRules,
+    /// How its test files are called.
+    pub naming: Naming,
+    /// Cases that are not executed for a while, in the order of the file.
+    pub quarantines: Vec<Quarantine>,
+    /// What it was recognised from, where it has no project file.
+    pub detected: Option<String>,
     document: Document,
 }
 
@@ -99,6 +120,21 @@ pub fn parse(file: &str, text: &str) -> Result<Project, ProjectError> {
 }
 
 impl Project {
+    fn nothing(document: Document) -> Self {
+        Self {
+            name: String::new(),
+            suites: Vec::new(),
+            vocabulary: Vocabulary::default(),
+            lanes: Vec::new(),
+            budgets: Budgets::default(),
+            changes: ChangeRules::default(),
+            naming: Naming::default(),
+            quarantines: Vec::new(),
+            detected: None,
+            document,
+        }
+    }
+
     /// The suite of a name.
     pub fn suite(&self, name: &str) -> Option<&Suite> {
         self.suites.iter().find(|suite| suite.name == name)

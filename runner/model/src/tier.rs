@@ -125,6 +125,18 @@ pub enum TestType {
 }
 
 impl TestType {
+    /// Every type.
+    pub const ALL: [Self; 8] = [
+        Self::Lint,
+        Self::Unit,
+        Self::Integration,
+        Self::E2e,
+        Self::Benchmark,
+        Self::Stress,
+        Self::Security,
+        Self::FaultTolerance,
+    ];
+
     /// The name, as in files and messages.
     pub const fn name(self) -> &'static str {
         match self {

@@ -4,10 +4,33 @@ use std::fmt::Write as _;
 
 use crate::stack::Millis;
 
+/// Units of durations in milliseconds.
+const IN_MILLIS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)];
+
+/// Units of durations in microseconds.
+const IN_MICROS: [(&str, u64); 6] = [
+    ("d", 86_400_000_000),
+    ("h", 3_600_000_000),
+    ("m", 60_000_000),
+    ("s", 1_000_000),
+    ("ms", 1000),
+    ("us", 1),
+];
+
 /// Parses a duration: numbers with units `d`, `h`, `m`, `s`, `ms`, largest first, such as `1h30m` or `1.5s`.
 ///
 /// A number without a unit is refused, because tools disagree on what it means. Finer than a millisecond is refused too.
 pub fn parse_duration(text: &str) -> Option<Millis> {
+    parse_in(&IN_MILLIS, text)
+}
+
+/// Parses a duration as [`parse_duration`] does, with the unit `us` besides, into microseconds.
+pub fn parse_micros(text: &str) -> Option<u64> {
+    parse_in(&IN_MICROS, text)
+}
+
+fn parse_in(units: &[(&str, u64)], text: &str) -> Option<u64> {
     let mut rest = text;
     let mut total: u64 = 0;
     let mut last = u64::MAX;
@@ -15,14 +38,7 @@ pub fn parse_duration(text: &str) -> Option<Millis> {
         let (number, tail) = split_number(rest);
         let unit_end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
-        let scale = match unit {
-            "d" => 86_400_000,
-            "h" => 3_600_000,
-            "m" => 60_000,
-            "s" => 1000,
-            "ms" => 1,
-            _ => return None,
-        };
+        let (_, scale) = *units.iter().find(|(name, _)| *name == unit)?;
         if scale >= last {
             return None;
         }
@@ -104,7 +120,7 @@ fn scaled(number: &str, scale: u64) -> Option<u64> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{bytes_text, duration_text, parse_bytes, parse_cores, parse_duration};
+    use super::{bytes_text, duration_text, parse_bytes, parse_cores, parse_duration, parse_micros};
 
     #[test]
     fn durations_are_read_with_their_units() {
@@ -133,6 +149,16 @@ mod tests {
             ".5s",
         ] {
             assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fine_durations_go_down_to_microseconds() {
+        for (text, micros) in [("10ms", 10_000), ("500us", 500), ("1s500us", 1_000_500), ("0.5ms", 500)] {
+            assert_eq!(parse_micros(text), Some(micros), "{text}");
+        }
+        for text in ["5", "5ns", "0.5us", "1us1ms", ""] {
+            assert_eq!(parse_micros(text), None, "{text}");
         }
     }
 
@@ -167,13 +193,20 @@ mod tests {
         }
 
         #[test]
+        fn both_readings_of_a_duration_agree(text in "([0-9.]{1,4}(d|h|m|s|ms|us)){1,3}") {
+            if let Some(millis) = parse_duration(&text) {
+                prop_assert_eq!(parse_micros(&text), Some(millis * 1000));
+            }
+        }
+
+        #[test]
         fn a_written_size_reads_back(bytes: u64) {
             prop_assert_eq!(parse_bytes(&bytes_text(bytes)), Some(bytes));
         }
 
         #[test]
         fn no_text_makes_a_quantity_panic(text in ".{0,40}") {
-            let _ = (parse_duration(&text), parse_bytes(&text), parse_cores(&text));
+            let _ = (parse_duration(&text), parse_micros(&text), parse_bytes(&text), parse_cores(&text));
         }
     }
 }

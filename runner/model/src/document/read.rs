@@ -1,7 +1,10 @@
 //! Typed reading: from the tree to the value that a key must have, or a fault that names the key and its place.
 
+use jiff::civil::Date;
+
 use super::{
     Document, Entry, Form, Kind, Mark, Node, Scalar, Value, parse_bytes, parse_cores, parse_duration,
+    parse_micros,
 };
 use crate::span::{Fault, Place};
 use crate::stack::Millis;
@@ -135,6 +138,21 @@ impl<'d> Item<'d> {
     /// A duration such as `30s`.
     pub fn duration(&self) -> Result<Millis, Fault> {
         self.parsed(parse_duration, "a duration such as `30s` or `1m30s`")
+    }
+
+    /// A duration such as `10ms` or `500us`, in microseconds.
+    pub fn micros(&self) -> Result<u64, Fault> {
+        self.parsed(parse_micros, "a duration such as `10ms` or `500us`")
+    }
+
+    /// A day such as `2026-12-31`, in quotes or without.
+    pub fn date(&self) -> Result<Date, Fault> {
+        const WANTED: &str = "a date such as `2026-12-31`";
+        let text = &self.scalar(WANTED)?.text;
+        // A parser of dates takes more than days: a day with a time, or without hyphens.
+        let is_day = text.len() == "2026-12-31".len() && text.as_bytes().get(4) == Some(&b'-');
+        let date = text.parse::<Date>().ok().filter(|_| is_day);
+        date.ok_or_else(|| self.wrong(WANTED, &format!("`{text}`")))
     }
 
     /// A size such as `512MiB`.

@@ -1,5 +1,7 @@
 //! TOML into a [`Document`].
 
+use std::fmt::Write as _;
+
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 
@@ -33,6 +35,22 @@ pub fn from_toml(file: &str, text: &str) -> Result<Document, Fault> {
             Err(fault.with_hint(way_out))
         }
     }
+}
+
+/// A text as TOML writes it, in quotes.
+pub fn toml_text(text: &str) -> String {
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => {
+                let _ = write!(out, "\\u{:04X}", u32::from(c));
+            }
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
 }
 
 /// Where each line starts, so that finding a position does not read the text from its start each time.
@@ -89,7 +107,7 @@ fn node(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Node {
 mod tests {
     use proptest::prelude::*;
 
-    use super::from_toml;
+    use super::{from_toml, toml_text};
 
     #[test]
     fn every_value_knows_its_place() {
@@ -104,6 +122,29 @@ mod tests {
     }
 
     #[test]
+    fn a_day_is_read_with_and_without_quotes() {
+        let day = |value: &str| {
+            let document = from_toml("f.toml", &format!("until = {value}\n")).unwrap();
+            let item = document.item().fields().unwrap().require("until").unwrap();
+            item.date().map(|date| date.to_string()).map_err(|fault| fault.message)
+        };
+        for value in ["2026-12-31", "\"2026-12-31\""] {
+            assert_eq!(day(value).unwrap(), "2026-12-31");
+        }
+        for (value, shown) in [
+            ("2026-12-31T10:00:00", "2026-12-31T10:00:00"),
+            ("\"2026-02-30\"", "2026-02-30"),
+            ("\"20261231\"", "20261231"),
+            ("20261231", "20261231"),
+            ("\"+002026-12\"", "+002026-12"),
+        ] {
+            let message = format!("`until` must be a date such as `2026-12-31`, not `{shown}`");
+            assert_eq!(day(value).unwrap_err(), message);
+        }
+        assert_eq!(day("[]").unwrap_err(), "`until` must be a date such as `2026-12-31`, not a list");
+    }
+
+    #[test]
     fn broken_syntax_names_its_place() {
         let error = from_toml("f.toml", "a = 1\nb = \n").unwrap_err();
         assert_eq!((error.place.line, error.place.column), (2, 5), "{error}");
@@ -115,6 +156,13 @@ mod tests {
         #[test]
         fn no_text_makes_the_reader_panic(text in "\\PC{0,200}") {
             let _ = from_toml("f.toml", &text);
+        }
+
+        #[test]
+        fn a_text_that_is_written_reads_back(text in ".{0,40}") {
+            let document = from_toml("f.toml", &format!("a = {}", toml_text(&text))).unwrap();
+            let item = document.item().fields().unwrap().require("a").unwrap();
+            prop_assert_eq!(item.text().unwrap(), text);
         }
 
         #[test]

@@ -1,11 +1,10 @@
 //! One layer: what a single file, or one assignment of the command line, sets.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 
 use super::schema::{KEYS, names_after};
 use super::{Origin, Value};
-use crate::document::{self, Document, Item, from_toml};
+use crate::document::{self, Document, Item, from_toml, toml_text};
 use crate::span::Fault;
 
 /// A file's name and its values.
@@ -50,22 +49,6 @@ pub(super) fn of_assignment(text: &str) -> Result<Layer, Fault> {
         return Err(document.fault(mark, "`extends` can be set in a profile's file only"));
     }
     Ok(Layer { name: None, document, values: reader.values, extends: None })
-}
-
-/// Text as a TOML string.
-fn toml_text(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => {
-                let _ = write!(out, "\\u{:04X}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }
 
 struct Reader {

@@ -1,140 +1,112 @@
 //! Reading the project file.
 
-use std::collections::BTreeMap;
+mod changes;
+mod lane;
+mod markers;
+mod naming;
+mod suite;
 
-use globset::Glob;
+use globset::{GlobBuilder, GlobMatcher};
 
-use super::{ProfilePattern, Project, Suite};
+use super::schema::{Choice, MAX_WORKERS, meaning, names_after};
+use super::{FilePattern, Project, Vocabulary, preset};
 use crate::document::{Document, Fields, Item};
 use crate::hint::Hint as _;
-use crate::lane::SuiteKind;
 use crate::selection::Expression;
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
 
-const TOP_KEYS: &[&str] = &["project", "suite"];
-const PROJECT_KEYS: &[&str] = &["name"];
-const TIMEOUT_KEYS: &[&str] = &["case", "suite"];
-const SUITE_KEYS: &[&str] = &[
-    "name",
-    "kind",
-    "type",
-    "tier",
-    "paths",
-    "profiles",
-    "expression",
-    "arguments",
-    "environment",
-    "workers",
-    "image",
-    "timeouts",
-];
-
-const KINDS: [(&str, SuiteKind); 3] =
-    [("pytest", SuiteKind::Pytest), ("cargo", SuiteKind::Cargo), ("pre-commit", SuiteKind::PreCommit)];
-
-const TYPES: [TestType; 8] = [
-    TestType::Lint,
-    TestType::Unit,
-    TestType::Integration,
-    TestType::E2e,
-    TestType::Benchmark,
-    TestType::Stress,
-    TestType::Security,
-    TestType::FaultTolerance,
-];
-
-/// More workers than this are a slip of the finger.
-const MAX_WORKERS: u32 = 256;
+/// The way out of a pattern that cannot be read.
+const OPEN: &str = "close each `[` and `{`; `[[]` and `[{]` stand for the characters themselves";
 
 /// Reads the whole file.
 pub(super) fn project(document: Document) -> Result<Project, Fault> {
-    let mut fields = known(&document.item(), TOP_KEYS)?;
-    let mut head = known(&fields.require("project")?, PROJECT_KEYS)?;
-    let name_item = head.require("name")?;
+    let mut fields = table(&document.item(), &[])?;
+    let head = fields.require("project").map_err(|fault| fault.with_hint("add `[project]` with `name`"))?;
+    let mut head = table(&head, &["project"])?;
+    let name_item = require(&mut head, &["project"], "name")?;
     let name = identifier(&name_item)?;
-    let mut suites: Vec<Suite> = Vec::new();
-    let mut lines: BTreeMap<String, u32> = BTreeMap::new();
-    for item in fields.take("suite").map(|item| item.items()).transpose()?.unwrap_or_default() {
-        let (suite, name_item) = suite(&item)?;
-        if let Some(line) = lines.insert(suite.name.clone(), name_item.mark().line) {
-            let fault = name_item.fault(format!("is `{}` again, first in line {line}", suite.name));
-            return Err(fault.with_hint("give each suite a name of its own"));
-        }
-        suites.push(suite);
+    let preset = head.take("preset").map(|item| preset::of_item(&item)).transpose()?;
+    head.finish(&[])?;
+    let vocabulary = match (fields.take("markers"), &preset) {
+        (Some(item), _) => markers::vocabulary(&item)?,
+        (None, Some(preset)) => preset.vocabulary.clone(),
+        (None, None) => Vocabulary::dynamo(),
+    };
+    let mut project = preset.unwrap_or_else(|| Project::nothing(document.clone()));
+    project.vocabulary = vocabulary;
+    if let Some(item) = fields.take("suite") {
+        project.suites = suite::suites(&item)?;
+        project.forget_unknown_suites();
     }
-    if suites.is_empty() {
+    if project.suites.is_empty() {
         let fault = document.fault(name_item.mark(), format!("the project `{name}` has no suite"));
         return Err(fault.with_hint("add `[[suite]]` with `name`, `kind` and `paths`"));
     }
-    Ok(Project { name, suites, document })
+    if let Some(item) = fields.take("lane") {
+        project.lanes = lane::lanes(&item, &project.suites)?;
+    }
+    if let Some(item) = fields.take("budgets") {
+        project.budgets = lane::budgets(&item)?;
+    }
+    if let Some(item) = fields.take("changes") {
+        project.changes = changes::changes(&item, &project.suites)?;
+    }
+    project.naming.patterns.retain(|pattern| naming::undeclared(pattern, &project.vocabulary).is_none());
+    if let Some(item) = fields.take("naming") {
+        project.naming = naming::naming(&item, &project.vocabulary)?;
+    }
+    if let Some(item) = fields.take("quarantine") {
+        project.quarantines = naming::quarantines(&item)?;
+    }
+    fields.finish(&[])?;
+    Ok(Project { name, document, ..project })
 }
 
-/// The keys of a map, none of which is unknown.
-fn known<'d>(item: &Item<'d>, keys: &[&str]) -> Result<Fields<'d>, Fault> {
+/// The keys of the table that has this path in the schema, none of which is unknown.
+fn table<'d>(item: &Item<'d>, path: &[&str]) -> Result<Fields<'d>, Fault> {
+    let known = names_after(path);
     let fields = item.fields()?;
     let within = if item.path().is_empty() { String::new() } else { format!(" in `{}`", item.path()) };
-    let unknown = fields.keys().find(|(name, _)| !keys.contains(name));
+    let unknown = fields.keys().find(|(name, _)| !known.contains(name));
     match unknown {
         None => Ok(fields),
         Some((name, mark)) => {
             let fault = fields.fault_at(mark, format!("unknown key `{name}`{within}"));
-            Err(fault.with_nearest(name, keys.iter().copied()))
+            Err(fault.with_nearest(name, known))
         }
     }
 }
 
-fn suite<'d>(item: &Item<'d>) -> Result<(Suite, Item<'d>), Fault> {
-    let mut fields = known(item, SUITE_KEYS)?;
-    let name_item = fields.require("name")?;
-    let kind = fields.require("kind")?.word(&KINDS)?;
-    let test_type = test_type(&mut fields, kind)?;
-    let tier = match fields.take("tier") {
-        Some(item) => tier(&item)?,
-        None => test_type.earliest_tier(),
-    };
-    let image = fields.take("image");
-    let (case_ms, suite_ms) = timeouts(fields.take("timeouts"))?;
-    let suite = Suite {
-        name: identifier(&name_item)?,
-        kind,
-        test_type,
-        tier,
-        paths: paths(&mut fields, kind)?,
-        profiles: profiles(fields.take("profiles"), kind)?,
-        expression: expression(fields.take("expression"), kind)?,
-        arguments: fields.take("arguments").map(|item| item.texts()).transpose()?.unwrap_or_default(),
-        environment: fields
-            .take("environment")
-            .map(|item| environment(&item))
-            .transpose()?
-            .unwrap_or_default(),
-        workers: fields.take("workers").map(|item| workers(&item)).transpose()?.unwrap_or(1),
-        image_mark: image.as_ref().unwrap_or(&name_item).mark(),
-        image: image
-            .map(|item| item.full_text().map(str::to_owned))
-            .transpose()?
-            .unwrap_or_else(|| "tests".into()),
-        case_ms,
-        suite_ms,
-    };
-    fields.finish(SUITE_KEYS)?;
-    Ok((suite, name_item))
+/// A key that the table with this path must hold; where it is missing, its meaning is the way out.
+fn require<'d>(fields: &mut Fields<'d>, path: &[&str], key: &str) -> Result<Item<'d>, Fault> {
+    fields.require(key).map_err(|fault| match meaning(path, key) {
+        Some(meaning) => fault.with_hint(format!("`{key}` is {meaning}")),
+        None => fault,
+    })
 }
 
-/// Hooks are lint, Rust tests are unit tests unless they say otherwise; pytest can be anything.
-fn test_type(fields: &mut Fields<'_>, kind: SuiteKind) -> Result<TestType, Fault> {
-    let words = TYPES.map(|test_type| (test_type.name(), test_type));
-    match (fields.take("type"), kind) {
-        (Some(item), _) => item.word(&words),
-        (None, SuiteKind::PreCommit) => Ok(TestType::Lint),
-        (None, SuiteKind::Cargo) => Ok(TestType::Unit),
-        (None, SuiteKind::Pytest) => {
-            let names = TYPES.map(TestType::name).join("`, `");
-            Err(fields.missing("type").with_hint(format!("known: `{names}`")))
+/// The one key of a choice that is there.
+fn chosen<'d>(fields: &mut Fields<'d>, choice: Choice) -> Result<(&'static str, Item<'d>), Fault> {
+    let mut found: Option<(&'static str, Item<'d>)> = None;
+    for key in choice.keys {
+        let Some(item) = fields.take(key) else { continue };
+        if let Some((first, _)) = found {
+            let fault = item.fault_at_key(format!("`{key}` cannot stand beside `{first}`"));
+            return Err(fault.with_hint("leave one of them out"));
         }
+        found = Some((key, item));
     }
+    found.ok_or_else(|| {
+        let keys = choice.keys.join("`, `");
+        let fault = fields.fault(format!("`{}` has none of the keys `{keys}`", fields.path()));
+        fault.with_hint("give it exactly one of them")
+    })
+}
+
+fn type_words() -> [(&'static str, TestType); 8] {
+    TestType::ALL.map(|test_type| (test_type.name(), test_type))
 }
 
 fn tier(item: &Item<'_>) -> Result<Tier, Fault> {
@@ -143,17 +115,6 @@ fn tier(item: &Item<'_>) -> Result<Tier, Fault> {
         item.fault(format!("is the unknown tier `{text}`"))
             .with_nearest(text, Tier::ALL.into_iter().map(Tier::name))
     })
-}
-
-fn paths(fields: &mut Fields<'_>, kind: SuiteKind) -> Result<Vec<String>, Fault> {
-    let Some(item) = fields.take("paths") else {
-        return match kind {
-            SuiteKind::Pytest => Err(fields.missing("paths").with_hint("name files or folders with tests")),
-            SuiteKind::Cargo | SuiteKind::PreCommit => Ok(vec![".".to_owned()]),
-        };
-    };
-    let paths: Vec<String> = item.items()?.iter().map(path).collect::<Result<_, _>>()?;
-    if paths.is_empty() { Err(item.fault("must name at least one path")) } else { Ok(paths) }
 }
 
 /// A path below the project's root, without detours.
@@ -183,52 +144,45 @@ fn path(item: &Item<'_>) -> Result<String, Fault> {
     Ok(if parts.is_empty() { ".".to_owned() } else { parts.join("/") })
 }
 
-fn profiles(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Vec<ProfilePattern>, Fault> {
-    let Some(item) = item else { return Ok(Vec::new()) };
-    let patterns: Vec<ProfilePattern> =
-        item.items()?.iter().map(profile_pattern).collect::<Result<_, _>>()?;
-    if kind == SuiteKind::PreCommit && !patterns.is_empty() {
-        return Err(item.fault("has no meaning for hooks, which need no stack").with_hint("leave it out"));
-    }
-    Ok(patterns)
-}
-
-fn profile_pattern(item: &Item<'_>) -> Result<ProfilePattern, Fault> {
-    let text = item.full_text()?;
-    let glob = Glob::new(text).map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())))?;
-    Ok(ProfilePattern { text: text.to_owned(), mark: item.mark(), matcher: glob.compile_matcher() })
-}
-
-fn expression(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Option<String>, Fault> {
-    let Some(item) = item else { return Ok(None) };
-    if kind == SuiteKind::PreCommit {
-        let fault = item.fault("has no meaning for hooks");
-        return Err(fault.with_hint("leave it out, or name hooks under `arguments`"));
-    }
-    let text = item.full_text()?.trim();
-    if kind == SuiteKind::Pytest
-        && let Err(error) = Expression::parse(text)
-    {
+/// A marker expression.
+fn markers(item: &Item<'_>) -> Result<Expression, Fault> {
+    Expression::parse(item.full_text()?.trim()).map_err(|error| {
         let fault = item.fault(format!("cannot be read at its {error}"));
-        return Err(fault.with_hint(error.hint().unwrap_or_default()));
-    }
-    Ok(Some(text.to_owned()))
+        fault.with_hint(error.hint().unwrap_or_default())
+    })
 }
 
-fn environment(item: &Item<'_>) -> Result<BTreeMap<String, String>, Fault> {
-    let mut environment = BTreeMap::new();
-    for (name, item) in item.fields()?.take_rest() {
-        if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
-            return Err(item.fault_at_key(format!("`{name}` cannot be a variable's name")));
-        }
-        if name.starts_with("TESTBED_") {
-            let message =
-                format!("`{name}` cannot be set: variables that start with `TESTBED_` are Testbed's own");
-            return Err(item.fault_at_key(message).with_hint("give it another name"));
-        }
-        environment.insert(name.to_owned(), item.text_or_number()?.to_owned());
+/// A pattern of files below the project's root.
+fn file_pattern(item: &Item<'_>) -> Result<FilePattern, Fault> {
+    let text = item.full_text()?;
+    let refuse = |what: &str, way_out: &str| Err(item.fault(format!("{what}: `{text}`")).with_hint(way_out));
+    if text.starts_with('!') {
+        return refuse("cannot leave files out", "name the files that are meant");
     }
-    Ok(environment)
+    if text.starts_with(['/', '~']) || text.split('/').any(|part| matches!(part, "." | "..")) {
+        return refuse("fits no path below the project", "write it as `docs/**` or `**/*.md`");
+    }
+    Ok(FilePattern { text: text.to_owned(), matcher: glob(item, text, true)? })
+}
+
+fn glob(item: &Item<'_>, pattern: &str, stays_in_folder: bool) -> Result<GlobMatcher, Fault> {
+    let glob = GlobBuilder::new(pattern).literal_separator(stays_in_folder).backslash_escape(false).build();
+    glob.map(|glob| glob.compile_matcher())
+        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())).with_hint(OPEN))
+}
+
+/// A list of which something must be there.
+fn filled<'d>(item: &Item<'d>, what: &str) -> Result<Vec<Item<'d>>, Fault> {
+    let items = item.items()?;
+    if items.is_empty() { Err(item.fault(format!("must name at least one {what}"))) } else { Ok(items) }
+}
+
+/// A duration that is more than nothing.
+fn positive(item: &Item<'_>) -> Result<Millis, Fault> {
+    match item.duration()? {
+        0 => Err(item.fault("must be more than `0s`")),
+        millis => Ok(millis),
+    }
 }
 
 fn workers(item: &Item<'_>) -> Result<u32, Fault> {
@@ -236,19 +190,6 @@ fn workers(item: &Item<'_>) -> Result<u32, Fault> {
         workers @ 1..=MAX_WORKERS => Ok(workers),
         other => Err(item.fault(format!("must be between 1 and {MAX_WORKERS}, not `{other}`"))),
     }
-}
-
-fn timeouts(item: Option<Item<'_>>) -> Result<(Option<Millis>, Option<Millis>), Fault> {
-    let Some(item) = item else { return Ok((None, None)) };
-    let mut fields = known(&item, TIMEOUT_KEYS)?;
-    let positive = |item: Item<'_>| match item.duration()? {
-        0 => Err(item.fault("must be more than `0s`")),
-        millis => Ok(millis),
-    };
-    let case = fields.take("case").map(positive).transpose()?;
-    let suite = fields.take("suite").map(positive).transpose()?;
-    fields.finish(TIMEOUT_KEYS)?;
-    Ok((case, suite))
 }
 
 /// A name that is also a part of file names and of lane names.

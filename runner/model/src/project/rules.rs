@@ -137,3 +137,10 @@ pub struct Quarantine {
     /// Where it is declared.
     pub mark: Position,
 }
+
+impl Naming {
+    /// The placeholder that stands for any words.
+    pub const FLOW: &str = "flow";
+    /// Every placeholder that a pattern can hold, without its brackets.
+    pub const PLACEHOLDERS: [&str; 6] = ["component", "type", "backend", "tier", "hardware", Self::FLOW];
+}

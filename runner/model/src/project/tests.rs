@@ -1,5 +1,7 @@
 //! What a project file can hold, and how the rest is refused.
 
+mod rules;
+
 use proptest::prelude::*;
 
 use super::{Project, parse};

@@ -1,0 +1,146 @@
+//! Reading `[[suite]]`.
+
+use std::collections::BTreeMap;
+
+use globset::Glob;
+
+use super::{OPEN, identifier, markers, path, positive, require, table, tier, type_words, workers};
+use crate::document::{Fields, Item};
+use crate::lane::SuiteKind;
+use crate::project::{KINDS, ProfilePattern, Suite};
+use crate::span::Fault;
+use crate::stack::Millis;
+use crate::tier::TestType;
+
+const TABLE: &[&str] = &["suite", "[]"];
+
+/// Reads all suites.
+pub(super) fn suites(item: &Item<'_>) -> Result<Vec<Suite>, Fault> {
+    let mut suites: Vec<Suite> = Vec::new();
+    let mut lines: BTreeMap<String, u32> = BTreeMap::new();
+    for item in item.items()? {
+        let (suite, name_item) = suite(&item)?;
+        if let Some(line) = lines.insert(suite.name.clone(), name_item.mark().line) {
+            let fault = name_item.fault(format!("is `{}` again, first in line {line}", suite.name));
+            return Err(fault.with_hint("give each suite a name of its own"));
+        }
+        suites.push(suite);
+    }
+    Ok(suites)
+}
+
+fn suite<'d>(item: &Item<'d>) -> Result<(Suite, Item<'d>), Fault> {
+    let mut fields = table(item, TABLE)?;
+    let name_item = require(&mut fields, TABLE, "name")?;
+    let kind = require(&mut fields, TABLE, "kind")?.word(&KINDS)?;
+    let test_type = test_type(&mut fields, kind)?;
+    let tier = match fields.take("tier") {
+        Some(item) => tier(&item)?,
+        None => test_type.earliest_tier(),
+    };
+    let image = fields.take("image");
+    let (case_ms, suite_ms) = timeouts(fields.take("timeouts"))?;
+    let suite = Suite {
+        name: identifier(&name_item)?,
+        kind,
+        test_type,
+        tier,
+        paths: paths(&mut fields, kind)?,
+        profiles: profiles(fields.take("profiles"), kind)?,
+        expression: expression(fields.take("expression"), kind)?,
+        arguments: fields.take("arguments").map(|item| item.texts()).transpose()?.unwrap_or_default(),
+        environment: fields
+            .take("environment")
+            .map(|item| environment(&item))
+            .transpose()?
+            .unwrap_or_default(),
+        workers: fields.take("workers").map(|item| workers(&item)).transpose()?.unwrap_or(1),
+        image_mark: image.as_ref().unwrap_or(&name_item).mark(),
+        image: image
+            .map(|item| item.full_text().map(str::to_owned))
+            .transpose()?
+            .unwrap_or_else(|| "tests".into()),
+        case_ms,
+        suite_ms,
+    };
+    fields.finish(&[])?;
+    Ok((suite, name_item))
+}
+
+/// Hooks are lint, Rust tests are unit tests unless they say otherwise; pytest can be anything.
+fn test_type(fields: &mut Fields<'_>, kind: SuiteKind) -> Result<TestType, Fault> {
+    match (fields.take("type"), kind) {
+        (Some(item), _) => item.word(&type_words()),
+        (None, SuiteKind::PreCommit) => Ok(TestType::Lint),
+        (None, SuiteKind::Cargo) => Ok(TestType::Unit),
+        (None, SuiteKind::Pytest) => {
+            let names = TestType::ALL.map(TestType::name).join("`, `");
+            Err(fields.missing("type").with_hint(format!("known: `{names}`")))
+        }
+    }
+}
+
+fn paths(fields: &mut Fields<'_>, kind: SuiteKind) -> Result<Vec<String>, Fault> {
+    let Some(item) = fields.take("paths") else {
+        return match kind {
+            SuiteKind::Pytest => Err(fields.missing("paths").with_hint("name files or folders with tests")),
+            SuiteKind::Cargo | SuiteKind::PreCommit => Ok(vec![".".to_owned()]),
+        };
+    };
+    let paths: Vec<String> = item.items()?.iter().map(path).collect::<Result<_, _>>()?;
+    if paths.is_empty() { Err(item.fault("must name at least one path")) } else { Ok(paths) }
+}
+
+fn profiles(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Vec<ProfilePattern>, Fault> {
+    let Some(item) = item else { return Ok(Vec::new()) };
+    let patterns: Vec<ProfilePattern> =
+        item.items()?.iter().map(profile_pattern).collect::<Result<_, _>>()?;
+    if kind == SuiteKind::PreCommit && !patterns.is_empty() {
+        return Err(item.fault("has no meaning for hooks, which need no stack").with_hint("leave it out"));
+    }
+    Ok(patterns)
+}
+
+fn profile_pattern(item: &Item<'_>) -> Result<ProfilePattern, Fault> {
+    let text = item.full_text()?;
+    let glob = Glob::new(text)
+        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())).with_hint(OPEN))?;
+    Ok(ProfilePattern { text: text.to_owned(), mark: item.mark(), matcher: glob.compile_matcher() })
+}
+
+fn expression(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Option<String>, Fault> {
+    let Some(item) = item else { return Ok(None) };
+    if kind == SuiteKind::PreCommit {
+        let fault = item.fault("has no meaning for hooks");
+        return Err(fault.with_hint("leave it out, or name hooks under `arguments`"));
+    }
+    if kind == SuiteKind::Pytest {
+        return Ok(Some(markers(&item)?.source().to_owned()));
+    }
+    Ok(Some(item.full_text()?.trim().to_owned()))
+}
+
+fn environment(item: &Item<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut environment = BTreeMap::new();
+    for (name, item) in item.fields()?.take_rest() {
+        if name.is_empty() || name.contains(['=', '\0']) || name.contains(char::is_whitespace) {
+            return Err(item.fault_at_key(format!("`{name}` cannot be a variable's name")));
+        }
+        if name.starts_with("TESTBED_") {
+            let message =
+                format!("`{name}` cannot be set: variables that start with `TESTBED_` are Testbed's own");
+            return Err(item.fault_at_key(message).with_hint("give it another name"));
+        }
+        environment.insert(name.to_owned(), item.text_or_number()?.to_owned());
+    }
+    Ok(environment)
+}
+
+fn timeouts(item: Option<Item<'_>>) -> Result<(Option<Millis>, Option<Millis>), Fault> {
+    let Some(item) = item else { return Ok((None, None)) };
+    let mut fields = table(&item, &["suite", "[]", "timeouts"])?;
+    let case = fields.take("case").map(|item| positive(&item)).transpose()?;
+    let suite = fields.take("suite").map(|item| positive(&item)).transpose()?;
+    fields.finish(&[])?;
+    Ok((case, suite))
+}
