@@ -5,6 +5,7 @@
 
 pub mod case;
 pub mod catalog;
+pub mod changes;
 pub mod compose;
 pub mod document;
 pub mod event;
