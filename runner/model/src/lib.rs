@@ -6,6 +6,7 @@
 pub mod case;
 pub mod catalog;
 pub mod changes;
+pub mod check;
 pub mod compose;
 pub mod document;
 pub mod event;
