@@ -3,6 +3,7 @@
 //! Nothing here touches a daemon, a file, the environment, a process or the clock; everything that decides is therefore
 //! a function from values to values, and is tested as one.
 
+pub mod budget;
 pub mod case;
 pub mod catalog;
 pub mod changes;
@@ -22,6 +23,7 @@ pub mod profile;
 pub mod project;
 pub mod record;
 pub mod selection;
+pub mod shard;
 pub mod span;
 pub mod stack;
 pub mod tier;
