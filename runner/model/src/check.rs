@@ -191,12 +191,13 @@ impl Rule {
 /// Finds what is wrong, by file, line and rule.
 pub fn check(inputs: &Inputs<'_>) -> Vec<Finding> {
     let mut findings = uncollected(inputs);
+    let mut settled = run::running(inputs);
     for suite in inputs.suites {
         let Some(catalog) = inputs.catalog.suites.get(&suite.name) else { continue };
         // Markers, names and timeouts are pytest's; a Rust test or a hook has none of its own.
         if suite.kind == SuiteKind::Pytest {
             marker::check(inputs, suite, catalog, &mut findings);
-            run::check(inputs, suite, catalog, &mut findings);
+            run::check(inputs, suite, catalog, &mut settled, &mut findings);
             name::check_files(inputs, suite, catalog, &mut findings);
         }
     }
@@ -204,8 +205,10 @@ pub fn check(inputs: &Inputs<'_>) -> Vec<Finding> {
     quarantine::check(inputs, &mut findings);
     findings.sort_by(|a, b| {
         let key = |finding: &Finding| (finding.file.clone(), finding.line, finding.rule);
-        key(a).cmp(&key(b)).then_with(|| (&a.suite, &a.message).cmp(&(&b.suite, &b.message)))
+        key(a).cmp(&key(b)).then_with(|| (&a.message, &a.suite).cmp(&(&b.message, &b.suite)))
     });
+    // A file that two suites collect has the same trouble in both.
+    findings.dedup_by(|a, b| (a.rule, &a.file, a.line, &a.message) == (b.rule, &b.file, b.line, &b.message));
     findings
 }
 

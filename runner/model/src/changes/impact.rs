@@ -143,6 +143,17 @@ impl Impact {
     pub fn is_everything(&self) -> bool {
         matches!(self, Self::Everything { .. })
     }
+
+    /// Why a case is concerned, by its suite and its position in the catalog; nothing where it is not.
+    pub fn because(&self, suite: &str, at: usize) -> Option<&str> {
+        match self {
+            Self::Everything { why } => Some(why),
+            Self::Cases(suites) => match suites.get(suite)?.get(at)? {
+                CaseImpact::Affected { because } => Some(because),
+                CaseImpact::NotAffected => None,
+            },
+        }
+    }
 }
 
 /// What became of a file.

@@ -1,12 +1,14 @@
 //! Rules about executing: cases that never run, and cases without a limit.
 
-use super::vocabulary::effective;
+use std::collections::BTreeSet;
+
+use super::vocabulary::{effective, meant};
 use super::{Finding, Group, Inputs, Rule, grouped};
 use crate::catalog::{Entry, SuiteCatalog};
 use crate::document::duration_text;
 use crate::lane::SuiteKind;
 use crate::plan::tier_expression;
-use crate::project::Suite;
+use crate::project::{Suite, Vocabulary};
 use crate::selection::{Expression, Mark, Marks};
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
@@ -20,19 +22,45 @@ const GENEROSITY: u64 = 3;
 /// Markers of cases that may take long.
 const LENGTHY_MARKERS: [&str; 4] = ["slow", "e2e", "stress", "benchmark"];
 
-pub(super) fn check(inputs: &Inputs<'_>, suite: &Suite, catalog: &SuiteCatalog, findings: &mut Vec<Finding>) {
-    let sets: Vec<Vec<Mark>> = catalog.marks.iter().map(|set| effective(set, inputs.vocabulary)).collect();
-    let marks_of = |entry: &Entry<'_>| {
-        usize::try_from(entry.row.marks).ok().and_then(|at| sets.get(at)).map_or(&[][..], Vec::as_slice)
-    };
-    let gate = Gate::new(inputs, suite);
-    for ((_, shut), group) in &grouped(catalog, |entry| gate.shut(marks_of(entry))) {
-        findings.push(never_run(suite, group, *shut));
+/// The cases that some suite lets through: two suites may collect the same files and divide them by their expressions.
+pub(super) fn running<'c>(inputs: &Inputs<'c>) -> BTreeSet<&'c str> {
+    let mut running = BTreeSet::new();
+    for suite in inputs.suites.iter().filter(|suite| suite.kind == SuiteKind::Pytest) {
+        let Some(catalog) = inputs.catalog.suites.get(&suite.name) else { continue };
+        let shut = Gate::new(inputs, suite).shut_by_set(catalog, inputs.vocabulary);
+        let passes = |entry: &Entry<'_>| of_entry(&shut, entry).is_none_or(Option::is_none);
+        running.extend(catalog.entries().filter(passes).map(|entry| entry.row.id.as_str()));
     }
-    let unlimited = |entry: &Entry<'_>| unlimited(inputs, suite, entry, marks_of(entry));
+    running
+}
+
+/// `settled` are the cases of which nothing more is to be told: those that run, and those that were told never to.
+pub(super) fn check<'c>(
+    inputs: &Inputs<'c>,
+    suite: &Suite,
+    catalog: &'c SuiteCatalog,
+    settled: &mut BTreeSet<&'c str>,
+    findings: &mut Vec<Finding>,
+) {
+    let shut = Gate::new(inputs, suite).shut_by_set(catalog, inputs.vocabulary);
+    let shut_of = |entry: &Entry<'_>| of_entry(&shut, entry).copied().flatten();
+    let never = |entry: &Entry<'_>| shut_of(entry).filter(|_| !settled.contains(entry.row.id.as_str()));
+    let told = grouped(catalog, never);
+    for ((_, shut), group) in &told {
+        findings.push(never_run(suite, group, *shut));
+        settled.extend(group.cases.iter().map(|entry| entry.row.id.as_str()));
+    }
+    let unlimited = |entry: &Entry<'_>| {
+        if shut_of(entry).is_some() { None } else { unlimited(inputs, suite, entry) }
+    };
     for ((_, why), group) in &grouped(catalog, unlimited) {
         findings.push(no_timeout(inputs, suite, group, why));
     }
+}
+
+/// What holds for the set of markers of a case.
+fn of_entry<'s, T>(by_set: &'s [T], entry: &Entry<'_>) -> Option<&'s T> {
+    by_set.get(usize::try_from(entry.row.marks).ok()?)
 }
 
 /// What a case must pass to be executed at all. Tiers are cumulative, so the last one lets through what any lets through.
@@ -60,6 +88,11 @@ impl<'a> Gate<'a> {
             own: suite.expression.as_deref().and_then(|own| Expression::parse(own).ok()),
             lanes: lanes.map(|lane| lane.expression.as_ref()).collect(),
         }
+    }
+
+    /// For each set of markers of a catalog: what does not let its cases through.
+    fn shut_by_set(&self, catalog: &SuiteCatalog, vocabulary: &Vocabulary) -> Vec<Option<Shut>> {
+        catalog.marks.iter().map(|set| self.shut(&effective(set, vocabulary))).collect()
     }
 
     fn shut(&self, marks: &[Mark]) -> Option<Shut> {
@@ -104,9 +137,9 @@ enum Lengthy {
     Observed,
 }
 
-fn unlimited(inputs: &Inputs<'_>, suite: &Suite, entry: &Entry<'_>, marks: &[Mark]) -> Option<Lengthy> {
-    let has = |name: &str| marks.iter().any(|mark| mark.name == name);
-    if has("timeout") || has("skip") || suite.kind != SuiteKind::Pytest {
+fn unlimited(inputs: &Inputs<'_>, suite: &Suite, entry: &Entry<'_>) -> Option<Lengthy> {
+    let has = |name: &str| entry.marks.iter().any(|mark| meant(&mark.name, inputs.vocabulary) == name);
+    if has("timeout") || has("skip") {
         return None;
     }
     if let Some(name) = LENGTHY_MARKERS.into_iter().find(|name| has(name)) {

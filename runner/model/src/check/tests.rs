@@ -204,6 +204,29 @@ fn a_case_needs_its_suites_expression_and_one_lane() {
 }
 
 #[test]
+fn a_file_that_two_suites_divide_is_told_once() {
+    let cases: &[(&str, &[&str])] = &[
+        ("t/a.py::test_1", &["pre_merge", "gpu_0", "custom_build"]),
+        ("t/a.py::test_2", &["gpu_0"]),
+        ("t/a.py::test_3", &["premerge", "gpu_0", "timeout"]),
+    ];
+    let mut world = World::new(cases);
+    let mut twin = gathered(cases);
+    twin.declared = world.catalog.suites["unit"].declared.clone();
+    world.catalog.suites.insert("e2e".to_owned(), twin);
+    insta::assert_snapshot!(world.told(), @r"
+    t/a.py:10 no-timeout: `test_1` is of the type `e2e` and has no `timeout`
+      hint: add `@pytest.mark.timeout(N)` with 2 to 3 times the seconds that it takes
+    t/a.py:20 missing-marker-group: `test_2` has no marker of the group `tier`
+      hint: add `nightly`, `post_merge` or `pre_merge`
+    t/a.py:20 never-run: `test_2` never runs: no tier lets it through
+      hint: add the marker of a tier, such as `nightly`
+    t/a.py:30 aliased-spelling: `test_3` has the marker `pre_merge` in the older spelling `premerge`
+      hint: write `pre_merge`
+    ");
+}
+
+#[test]
 fn an_unknown_marker_offers_the_nearest_known_one() {
     let world = World::new(&[
         ("t/a.py::test_1", &["pre_merge", "gpu_0", "slwo"]),

@@ -169,9 +169,14 @@ fn what_decides_everything_concerns_everything() {
 
 #[test]
 fn any_change_concerns_the_hooks() {
-    let Impact::Cases(suites) = decide(&rules(), &["README.md"]).unwrap() else { panic!() };
-    let because = "hooks look at every file, and `README.md` changed".to_owned();
-    assert_eq!(suites["lint"], [CaseImpact::Affected { because }]);
+    let impact = decide(&rules(), &["README.md"]).unwrap();
+    assert_eq!(impact.because("lint", 0), Some("hooks look at every file, and `README.md` changed"));
+    assert_eq!(
+        (impact.because("py", 0), impact.because("py", 9), impact.because("no", 0)),
+        (None, None, None)
+    );
+    let why = "`uv.lock` changed, which decides how all of them are executed";
+    assert_eq!(decide(&rules(), &["uv.lock"]).unwrap().because("py", 0), Some(why));
 }
 
 #[test]
