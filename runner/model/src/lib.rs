@@ -3,8 +3,11 @@
 //! Nothing here touches a daemon, a file, the environment, a process or the clock; everything that decides is therefore
 //! a function from values to values, and is tested as one.
 
+pub mod budget;
 pub mod case;
 pub mod catalog;
+pub mod changes;
+pub mod check;
 pub mod compose;
 pub mod document;
 pub mod event;
@@ -21,6 +24,7 @@ pub mod project;
 pub mod record;
 pub mod schema;
 pub mod selection;
+pub mod shard;
 pub mod span;
 pub mod stack;
 pub mod tier;
