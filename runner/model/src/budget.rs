@@ -298,7 +298,7 @@ fn together(lanes: impl Iterator<Item = Millis>, at_once: u32) -> Millis {
     sum.div_ceil(u64::from(at_once.max(1))).max(longest)
 }
 
-/// How long a case takes of which nothing is known but its type: round figures of Dynamo's suites.
+/// How long a case takes of which nothing is known but its type: round figures to start from, which the first run replaces.
 fn usual_ms(test_type: TestType) -> Millis {
     match test_type {
         TestType::Unit => 10,

@@ -25,7 +25,6 @@ use crate::stack::Millis;
 pub use fix::{Edit, Fix, FixError, apply};
 pub use github::annotations;
 pub use sarif::sarif;
-pub use vocabulary::effective;
 
 /// All that a check depends on.
 #[derive(Clone, Copy, Debug)]

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use super::vocabulary::{effective, meant};
+use super::vocabulary::meant;
 use super::{Finding, Group, Inputs, Rule, grouped};
 use crate::catalog::{Entry, SuiteCatalog};
 use crate::document::duration_text;
 use crate::lane::SuiteKind;
 use crate::plan::tier_expression;
 use crate::project::{Suite, Vocabulary};
-use crate::selection::{Expression, Mark, Marks};
+use crate::selection::{Expression, Mark, Marks, complete};
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
 
@@ -92,7 +92,7 @@ impl<'a> Gate<'a> {
 
     /// For each set of markers of a catalog: what does not let its cases through.
     fn shut_by_set(&self, catalog: &SuiteCatalog, vocabulary: &Vocabulary) -> Vec<Option<Shut>> {
-        catalog.marks.iter().map(|set| self.shut(&effective(set, vocabulary))).collect()
+        catalog.marks.iter().map(|set| self.shut(&complete(set, vocabulary))).collect()
     }
 
     fn shut(&self, marks: &[Mark]) -> Option<Shut> {

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{Expression, Keywords, Mark, Marks, Name};
+use super::{Expression, Keywords, Mark, Marks, Name, complete};
 use crate::hint::Hint as _;
+use crate::project::Vocabulary;
 
 fn marks(names: &[&str]) -> Vec<Mark> {
     names.iter().map(|name| Mark { name: (*name).to_owned(), ..Mark::default() }).collect()
@@ -89,6 +90,27 @@ fn keywords_are_parts_of_names_in_whatever_case() {
     let selects = |text: &str| Expression::parse(text).unwrap().matches(&Keywords(&keywords));
     assert!(selects("chat") && selects("[KV]") && selects("testrouter and not nats"));
     assert!(!selects("chats") && !selects(""));
+}
+
+#[test]
+fn older_spellings_get_todays_beside_them_and_defaults_fill_what_is_left_out() {
+    let group = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+    let vocabulary = Vocabulary {
+        groups: [("tier", group(&["pre_merge"])), ("hardware", group(&["gpu_0", "gpu_1"]))]
+            .map(|(name, group)| (name.to_owned(), group))
+            .into(),
+        defaults: [("tier", "pre_merge"), ("hardware", "gpu_0")]
+            .map(|(group, name)| (group.to_owned(), name.to_owned()))
+            .into(),
+        aliases: BTreeMap::from([("gpus_needed_1".to_owned(), "gpu_1".to_owned())]),
+        ..Vocabulary::default()
+    };
+    let completed = |names: &[&str]| -> Vec<String> {
+        complete(&marks(names), &vocabulary).into_iter().map(|mark| mark.name).collect()
+    };
+    assert_eq!(completed(&["gpus_needed_1"]), ["gpus_needed_1", "gpu_1", "pre_merge"]);
+    assert_eq!(completed(&["gpu_1", "pre_merge"]), ["gpu_1", "pre_merge"]);
+    assert_eq!(completed(&[]), ["gpu_0", "pre_merge"]);
 }
 
 #[test]
