@@ -288,7 +288,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn id(&self, lane: usize) -> LaneId {
-        let unknown = || LaneId { suite: String::new(), profile: None };
+        let unknown = || LaneId { suite: String::new(), part: None, profile: None };
         self.plan.lanes.get(lane).map_or_else(unknown, |lane| lane.id.clone())
     }
 

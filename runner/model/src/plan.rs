@@ -1,5 +1,6 @@
 //! The plan: the whole decision as a value, made before anything starts.
 
+mod deal;
 mod decide;
 mod distribute;
 mod environment;

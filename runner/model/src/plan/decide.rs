@@ -3,15 +3,20 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
+
+use super::deal::{keep_share, name_files};
 use super::distribute::Distribution;
-use super::judge::{Candidate, Judge, Step};
+use super::judge::{Candidate, Judge, Seat, Step};
 use super::verdict::{SkipGroup, SkipReason, Verdict};
 use super::{Choice, Environment, Plan, PlanError, SCHEMA, SkippedLane, plan_stack, tier_expression};
+use crate::budget::Durations;
 use crate::catalog::{Catalog, SuiteCatalog};
+use crate::changes::Impact;
 use crate::facts::Facts;
 use crate::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
 use crate::profile::{BASE, ProfileError, Resolved};
-use crate::project::{Project, Suite, Vocabulary};
+use crate::project::{LaneRule, Project, Suite, Vocabulary};
 use crate::selection::Expression;
 use crate::stack::{Limits, Stack};
 use crate::tier::{TestType, Tier};
@@ -42,6 +47,12 @@ pub struct Inputs<'a> {
     pub catalog: &'a Catalog,
     /// What markers mean in this project.
     pub vocabulary: &'a Vocabulary,
+    /// The day, which decides what is quarantined.
+    pub today: Date,
+    /// What a change of files concerns, where only that is asked for.
+    pub impact: Option<&'a Impact>,
+    /// How long cases take, which decides how shards are dealt out.
+    pub durations: &'a Durations,
 }
 
 /// Decides what a tier's run does.
@@ -67,7 +78,8 @@ pub fn explain(inputs: &Inputs<'_>, case: &str) -> Result<Vec<Explained>, PlanEr
     let mut explained = Vec::new();
     for suite in &inputs.project.suites {
         let Some(known) = inputs.catalog.suites.get(&suite.name) else { continue };
-        let Some(row) = known.cases.iter().find(|row| row.id == case) else { continue };
+        let mut rows = known.cases.iter().enumerate();
+        let Some((at, row)) = rows.find(|(_, row)| row.id == case) else { continue };
         let considered = decision.consider(suite, &environments)?;
         let mut steps = Vec::new();
         let verdict = match &considered.whole {
@@ -77,7 +89,7 @@ pub fn explain(inputs: &Inputs<'_>, case: &str) -> Result<Vec<Explained>, PlanEr
             }
             None => {
                 let judge = Judge::new(inputs, suite, known, &considered.candidates, &considered.absent);
-                judge.verdict(&known.entry(row), Some(&mut steps))
+                judge.verdict(at, &known.entry(row), Some(&mut steps))
             }
         };
         explained.push(Explained { suite: suite.name.clone(), steps, verdict });
@@ -94,7 +106,7 @@ pub fn collectable(inputs: &Inputs<'_>) -> Result<Vec<Lane>, PlanError> {
     let takes_part =
         |suite: &&Suite| suite.tier <= inputs.tier && (asked.is_empty() || asked.contains(&suite.name));
     let suites = inputs.project.suites.iter().filter(takes_part);
-    suites.map(|suite| decision.lane(suite, inputs.base, None, Vec::new())).collect()
+    suites.map(|suite| decision.lane(suite, inputs.base, None, None)).collect()
 }
 
 /// Why one case of a suite is executed or not.
@@ -181,6 +193,12 @@ fn check_choice(inputs: &Inputs<'_>) -> Result<(), PlanError> {
             return Err(PlanError::unknown_suite(name, known));
         }
     }
+    for name in &inputs.choice.lanes {
+        if !inputs.project.lanes.iter().any(|lane| lane.name == *name) {
+            let known = inputs.project.lanes.iter().map(|lane| lane.name.as_str());
+            return Err(PlanError::unknown_lane(name, known));
+        }
+    }
     for name in &inputs.choice.profiles {
         find(inputs.environments, name, inputs.profiles, inputs.facts)?;
     }
@@ -240,10 +258,14 @@ struct Considered {
 }
 
 impl Considered {
-    fn add(&mut self, lane: Lane, facts: Option<BTreeMap<String, String>>, named: bool) {
-        self.candidates.push(Candidate { lane: lane.id.clone(), facts, named });
+    fn add(&mut self, lane: Lane, seat: Seat) {
+        self.candidates.push(Candidate { lane: lane.id.clone(), seat });
         self.lanes.push(lane);
     }
+}
+
+fn expression_of(rule: Option<&LaneRule>) -> Option<Expression> {
+    rule.and_then(|rule| rule.expression.clone())
 }
 
 struct Decision<'i, 'a> {
@@ -257,6 +279,23 @@ struct Decision<'i, 'a> {
 impl<'i, 'a> Decision<'i, 'a> {
     fn new(inputs: &'i Inputs<'a>) -> Self {
         Self { inputs, lanes: Vec::new(), skipped: Vec::new(), skips: Vec::new(), stacks: BTreeMap::new() }
+    }
+
+    /// The lanes of the project file that divide a suite, as far as the tier has come; one without a rule where none does. What
+    /// is no expression of pytest's cannot be asked of another tool when nobody knows the cases.
+    fn rules(&self, suite: &Suite) -> Vec<Option<&'i LaneRule>> {
+        let of_suite = |rule: &&LaneRule| rule.suite == suite.name;
+        let mut rules = self.inputs.project.lanes.iter().filter(of_suite).peekable();
+        let divisible = suite.kind == SuiteKind::Pytest || self.known(suite).is_some();
+        if rules.peek().is_none() || !divisible {
+            return vec![None];
+        }
+        let asked = &self.inputs.choice.lanes;
+        let takes_part = |rule: &&LaneRule| {
+            rule.tier.is_none_or(|tier| tier <= self.inputs.tier)
+                && (asked.is_empty() || asked.contains(&rule.name))
+        };
+        rules.filter(takes_part).map(Some).collect()
     }
 
     fn known(&self, suite: &Suite) -> Option<&'i SuiteCatalog> {
@@ -283,8 +322,10 @@ impl<'i, 'a> Decision<'i, 'a> {
         } else if suite.needs_stack() {
             self.consider_profiles(suite, environments, &mut considered)?;
         } else {
-            let lane = self.lane(suite, self.inputs.base, None, Vec::new())?;
-            considered.add(lane, None, false);
+            for rule in self.rules(suite) {
+                let lane = self.lane(suite, self.inputs.base, None, rule)?;
+                considered.add(lane, Seat { facts: None, named: false, rule: expression_of(rule) });
+            }
         }
         Ok(considered)
     }
@@ -337,13 +378,16 @@ impl<'i, 'a> Decision<'i, 'a> {
                 continue;
             }
             let facts = self.stack(environment)?.facts.clone();
-            // A profile that was named is to be executed whole.
-            let covered_by = if chosen { Vec::new() } else { covered.clone() };
-            let lane = self.lane(suite, &environment.profile, Some(name), covered_by)?;
             if !chosen {
                 considered.lanes.iter_mut().for_each(|lane| lane.covered_later.push(facts.clone()));
             }
-            considered.add(lane, Some(facts.clone()), chosen);
+            for rule in self.rules(suite) {
+                let mut lane = self.lane(suite, &environment.profile, Some(name), rule)?;
+                // A profile that was named is to be executed whole.
+                lane.covered_by = if chosen { Vec::new() } else { covered.clone() };
+                let seat = Seat { facts: Some(facts.clone()), named: chosen, rule: expression_of(rule) };
+                considered.add(lane, seat);
+            }
             covered.push(facts);
         }
         // With `--profile` the others are not even read, and are left out all the same.
@@ -392,7 +436,7 @@ impl<'i, 'a> Decision<'i, 'a> {
         suite: &Suite,
         profile: &Resolved,
         profile_name: Option<&String>,
-        covered_by: Vec<BTreeMap<String, String>>,
+        rule: Option<&LaneRule>,
     ) -> Result<Lane, PlanError> {
         let Some(reference) = self.inputs.images.get(&suite.image) else {
             let message = format!("the image `{}` is not in images/images.lock.json", suite.image);
@@ -404,7 +448,11 @@ impl<'i, 'a> Decision<'i, 'a> {
         let asked = |expression: &Option<Expression>| expression.as_ref().map(|it| it.source().to_owned());
         let asked_markers = asked(&self.inputs.choice.markers);
         Ok(Lane {
-            id: LaneId { suite: suite.name.clone(), profile: profile_name.cloned() },
+            id: LaneId {
+                suite: suite.name.clone(),
+                part: rule.map(|rule| rule.name.clone()),
+                profile: profile_name.cloned(),
+            },
             kind: suite.kind,
             test_type: suite.test_type,
             image: suite.image.clone(),
@@ -412,7 +460,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             paths: suite.paths.clone(),
             expression: match suite.kind {
                 SuiteKind::Pytest => {
-                    let narrower = [own, asked_markers.as_deref()];
+                    let of_rule = rule.and_then(|rule| rule.expression.as_ref()).map(Expression::source);
+                    let narrower = [own, of_rule, asked_markers.as_deref()];
                     Some(tier_expression(self.inputs.tier, suite.tier, &narrower))
                 }
                 SuiteKind::Cargo | SuiteKind::PreCommit => own.map(str::to_owned),
@@ -421,8 +470,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             cases: None,
             environment: suite.environment.clone(),
             arguments: suite.arguments.clone(),
-            workers: suite.workers,
-            covered_by,
+            workers: rule.and_then(|rule| rule.workers).unwrap_or(suite.workers),
+            covered_by: Vec::new(),
             covered_later: Vec::new(),
             timeouts: LaneTimeouts {
                 case_ms: suite.case_ms.unwrap_or(profile.timeouts.case.value),
@@ -437,12 +486,21 @@ impl<'i, 'a> Decision<'i, 'a> {
     }
 
     fn skip(&mut self, suite: &Suite, profile: Option<&String>, reason: String) {
-        let lane = LaneId { suite: suite.name.clone(), profile: profile.cloned() };
+        let lane = LaneId { suite: suite.name.clone(), part: None, profile: profile.cloned() };
         self.skipped.push(SkippedLane { lane, reason });
     }
 
     /// Lanes without a stack first; then profile by profile, so that a stack can go when its last lane has ended.
     fn finish(mut self) -> Plan {
+        let shard = self.inputs.choice.shard;
+        if let Some(shard) = shard {
+            let lanes = std::mem::take(&mut self.lanes);
+            let (kept, skipped, skips) = keep_share(lanes, shard, self.inputs.durations);
+            self.lanes = kept;
+            self.skipped.extend(skipped);
+            self.skips.extend(skips);
+        }
+        name_files(&mut self.lanes, self.inputs.catalog, shard);
         let order: Vec<&str> =
             ordered(self.inputs.environments).iter().map(|e| e.profile.name.as_str()).collect();
         let position = |profile: &Option<String>| {

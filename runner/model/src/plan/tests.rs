@@ -9,12 +9,16 @@ mod stacks;
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Choice, Environment, Inputs, Plan, PlanError, plan};
+use crate::budget::Durations;
 use crate::catalog::Catalog;
+use crate::changes::Impact;
 use crate::facts::Facts;
 use crate::hint::Hint as _;
 use crate::profile::{self, Resolved};
 use crate::project::{self, Vocabulary};
 use crate::tier::Tier;
+
+const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 21);
 
 const PROFILES: [(&str, &str); 6] = [
     ("default", include_str!("../../../../envs/default.toml")),
@@ -85,6 +89,8 @@ struct World {
     images: BTreeMap<String, String>,
     catalog: Catalog,
     vocabulary: Vocabulary,
+    impact: Option<Impact>,
+    durations: Durations,
 }
 
 impl World {
@@ -109,6 +115,8 @@ impl World {
                 .into(),
             catalog: Catalog::default(),
             vocabulary: Vocabulary::default(),
+            impact: None,
+            durations: Durations::default(),
         }
     }
 
@@ -159,6 +167,9 @@ impl World {
             choice,
             catalog: &self.catalog,
             vocabulary: &self.vocabulary,
+            today: TODAY,
+            impact: self.impact.as_ref(),
+            durations: &self.durations,
         })
     }
 
