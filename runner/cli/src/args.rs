@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::nearest::did_you_mean;
+use testbed_model::shard::Shard;
 use testbed_model::tier::Tier;
 
 /// Gives anyone the verdict that CI gives: brings up hermetic Dynamo stacks in containers, runs a test tier inside them
@@ -104,8 +105,11 @@ pub enum ColorChoice {
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Tier: precommit, premerge, postmerge, nightly, weekly, release
-    #[arg(value_parser = parse_tier, required = true)]
+    #[arg(value_parser = parse_tier, required_unless_present = "plan")]
     pub tier: Option<Tier>,
+    /// Run exactly what this plan says, as `plan --json` wrote it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tier", "ChoiceArgs"])]
+    pub plan: Option<PathBuf>,
     /// What to run, and how.
     #[command(flatten)]
     pub choice: ChoiceArgs,
@@ -135,6 +139,18 @@ pub struct ChoiceArgs {
     /// Only this case, or the folder, file or class that holds it; `*` fits anything; may be repeated
     #[arg(long = "case", value_name = "ID")]
     pub cases: Vec<String>,
+    /// Only this lane of the project file; may be repeated
+    #[arg(long = "lane", value_name = "LANE")]
+    pub lanes: Vec<String>,
+    /// Only cases that changes since this revision concern, uncommitted ones included
+    #[arg(long, value_name = "REVISION")]
+    pub since: Option<String>,
+    /// Only cases that a change of these files concerns
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "since")]
+    pub changed: Vec<String>,
+    /// Only this share of the cases, such as 2/5, dealt out by how long they took
+    #[arg(long, value_name = "N/M")]
+    pub shard: Option<Shard>,
 }
 
 /// Arguments of `plan`.
@@ -149,6 +165,9 @@ pub struct PlanArgs {
     /// Print why a case is in the plan or not; without a case, each value of the profiles with its file and line
     #[arg(long, value_name = "CASE", num_args = 0..=1, default_missing_value = "")]
     pub explain: Option<String>,
+    /// Say what differs between two plans, as `plan --json` wrote them
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["explain", "ChoiceArgs"])]
+    pub diff: Vec<PathBuf>,
     /// Print the plan's canonical JSON
     #[arg(long, conflicts_with = "explain")]
     pub json: bool,

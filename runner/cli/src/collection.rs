@@ -7,7 +7,6 @@ use testbed_engine::exec::place::{Place, PlaceContext};
 use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::image::MissingTools;
 use testbed_model::catalog::{Catalog, FindingKind};
-use testbed_model::event::Event;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::id::RunId;
@@ -137,16 +136,14 @@ fn unasked(known: Known, reason: &str) -> Catalog {
 }
 
 /// What a person should know of a catalog before a run goes by it.
-pub fn warnings(catalog: &Catalog) -> Vec<Event> {
-    let uncollected = catalog.uncollected.iter().map(|(suite, reason)| Event::Warning {
-        message: format!("the cases of `{suite}` are not known, so it is executed as a whole: {reason}"),
-        hint: None,
+pub fn remarks(catalog: &Catalog) -> Vec<String> {
+    let uncollected = catalog.uncollected.iter().map(|(suite, reason)| {
+        format!("the cases of `{suite}` are not known, so it is executed as a whole: {reason}")
     });
     let broken = catalog.suites.iter().flat_map(|(suite, known)| {
         let errors = known.findings.iter().filter(|finding| finding.kind == FindingKind::Error);
-        errors.map(move |finding| Event::Warning {
-            message: format!("`{}` of `{suite}` could not be collected: {}", finding.file, finding.message),
-            hint: None,
+        errors.map(move |finding| {
+            format!("`{}` of `{suite}` could not be collected: {}", finding.file, finding.message)
         })
     });
     uncollected.chain(broken).collect()

@@ -11,6 +11,7 @@ mod up;
 use std::io::Write as _;
 
 use testbed_model::exit_code::ExitCode;
+use testbed_report::style::Tone;
 
 use crate::args::{AgentRole, Cli, Command};
 use crate::failure::{Failure, OutputError};
@@ -52,6 +53,15 @@ fn print(text: &str) -> Result<(), Failure> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| OutputError(error).into()),
+    }
+}
+
+/// Says on standard error what a person should know, and keeps nobody from reading standard output.
+fn remark(settings: &Settings, remarks: &[String]) {
+    for remark in remarks {
+        let label = settings.screen.style.paint(Tone::Warn, "warning:");
+        // Where standard error is closed, nobody is left to tell.
+        let _ = writeln!(std::io::stderr(), "{label} {remark}");
     }
 }
 

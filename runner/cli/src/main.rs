@@ -6,6 +6,7 @@ mod command;
 mod execution;
 mod failure;
 mod mounts;
+mod plan_file;
 mod preparation;
 mod recording;
 mod run_session;

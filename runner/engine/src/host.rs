@@ -1,5 +1,6 @@
 //! The only door to the operating system: clock, environment, files, processes, signals.
 
+pub mod changes;
 pub mod clock;
 pub mod environment;
 pub mod facts;

@@ -2,6 +2,7 @@
 
 mod deal;
 mod decide;
+mod diff;
 mod distribute;
 mod environment;
 mod error;
@@ -21,6 +22,7 @@ use crate::stack::Stack;
 use crate::tier::Tier;
 
 pub use decide::{Explained, Inputs, choose, collectable, explain, plan};
+pub use diff::{Moved, PlanDiff, Setting, diff};
 pub use environment::{Choice, Environment};
 pub use error::PlanError;
 pub use expression::tier_expression;

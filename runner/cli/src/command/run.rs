@@ -17,7 +17,8 @@ use crate::args::RunArgs;
 use crate::collection::{self, Ask};
 use crate::execution;
 use crate::failure::{Bug, Failure};
-use crate::preparation::Preparation;
+use crate::plan_file;
+use crate::preparation::{Decided, Preparation};
 use crate::recording;
 use crate::run_session::{RunSession, missing_tools};
 use crate::settings::Settings;
@@ -26,11 +27,9 @@ use crate::telling::{Show, Telling};
 /// Runs a tier.
 pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
-    let tier = args.tier.unwrap_or(Tier::Premerge);
-    let mut preparation = Preparation::read(settings, &args.choice.profiles).await?;
-    let question = preparation.question(tier, &args.choice)?;
-    let catalog = collection::catalog(settings, &question, Ask::Tools(missing_tools(args.yes))).await?;
-    let plan = question.plan(&catalog)?;
+    let (mut preparation, decided) = decide(settings, args).await?;
+    let Decided { plan, remarks } = decided;
+    let tier = plan.tier;
     let daemon = Daemon::connect().await?;
     preparation.facts.daemon = Some(daemon.facts().await?);
     let (events, receiver) = Events::channel(clock);
@@ -41,7 +40,9 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
     let show = if args.json { Show::Json } else { Show::Progress };
     let telling = Telling::begin(receiver, show, settings.screen, Some(store), session.cancel.clone());
     session.events.emit(started);
-    collection::warnings(&catalog).into_iter().for_each(|warning| session.events.emit(warning));
+    for message in remarks {
+        session.events.emit(Event::Warning { message, hint: None });
+    }
 
     let missing = missing_tools(args.yes);
     let result = execution::execute(settings, &preparation, &plan, &session, missing, &mut manifest).await;
@@ -69,6 +70,24 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
         Some(failure) if code != ExitCode::Interrupted => Err(failure),
         _ => Ok(code),
     }
+}
+
+/// What is to be done: what the plan file says, or what the question amounts to once its cases are known.
+async fn decide(settings: &Settings, args: &RunArgs) -> Result<(Preparation, Decided), Failure> {
+    if let Some(file) = &args.plan {
+        let plan = plan_file::read(file)?;
+        let preparation = Preparation::read(settings, &[]).await?;
+        plan_file::check_images(&plan, &preparation.images)?;
+        return Ok((preparation, Decided { plan, remarks: Vec::new() }));
+    }
+    let tier = args.tier.unwrap_or(Tier::Premerge);
+    let preparation = Preparation::read(settings, &args.choice.profiles).await?;
+    let question = preparation.question(tier, &args.choice).await?;
+    let catalog = collection::catalog(settings, &question, Ask::Tools(missing_tools(args.yes))).await?;
+    let mut decided = question.plan(&catalog)?;
+    decided.remarks.extend(collection::remarks(&catalog));
+    drop(question);
+    Ok((preparation, decided))
 }
 
 /// The first event: what is going to happen.

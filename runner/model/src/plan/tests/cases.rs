@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{World, lanes, shown, skips};
 use crate::catalog::{Announced, Gathering, SuiteCatalog, ToolWord};
 use crate::changes::{CaseImpact, Impact};
-use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, explain, plan as plan_of};
+use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, diff, explain, plan as plan_of};
 use crate::project::Vocabulary;
 use crate::selection::{CasePattern, Expression, Mark};
 use crate::shard::Shard;
@@ -264,6 +264,33 @@ suite = "e2e"
     let wrong = Choice { lanes: vec!["rooted".to_owned()], ..Choice::default() };
     let error = world.with_inputs(Tier::Nightly, &wrong, plan_of).unwrap_err();
     assert_eq!(shown(&error), "unknown lane `rooted`\nhint: did you mean `routed`?");
+}
+
+#[test]
+fn two_plans_are_told_apart_by_settings_and_by_what_became_of_cases() {
+    let world = world();
+    let before = world.plan(Tier::Premerge, &[], &["python"]).unwrap();
+    assert!(diff(&before, &before).is_empty());
+    let mut changed = super::World { catalog: world.catalog.clone(), ..World::new() };
+    changed.vocabulary = vocabulary();
+    changed.facts.gpus = 2;
+    changed.project = changed.project.replace("workers = 2", "workers = 3");
+    let quarantine = "[[quarantine]]\ncases = [\"u.py::test_p*\"]\nticket = \"T-1\"\nuntil = 2027-01-01\n";
+    changed.project.push_str(quarantine);
+    let after = changed.plan(Tier::Premerge, &[], &["python"]).unwrap();
+    insta::assert_snapshot!(diff(&before, &after).readable(), @"
+    lanes.python.workers
+      - 2
+      + 3
+    1 case of python
+      - run in python
+      + skip: quarantined until 2027-01-01: T-1
+          u.py::test_plain
+    1 case of python
+      - skip: it needs 2 GPUs; this host has none
+      + run in python
+          u.py::test_gpu
+    ");
 }
 
 #[test]
