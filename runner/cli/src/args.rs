@@ -113,6 +113,9 @@ pub struct RunArgs {
     /// What to run, and how.
     #[command(flatten)]
     pub choice: ChoiceArgs,
+    /// End with exit code 5 where the tier, a suite or a case takes longer than its budget
+    #[arg(long)]
+    pub enforce_budget: bool,
     /// Print the event stream as JSON lines instead of progress and summary
     #[arg(long)]
     pub json: bool,

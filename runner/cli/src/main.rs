@@ -1,6 +1,7 @@
 //! `testbed`: ask, plan, do, tell, and end with a documented exit code.
 
 mod args;
+mod budgeting;
 mod collection;
 mod command;
 mod execution;

@@ -17,11 +17,12 @@ use testbed_model::lane::{Lane, SuiteKind};
 use testbed_model::plan::{self, Choice, Environment, Explained, Inputs, Plan, PlanError};
 use testbed_model::profile::{self, BASE, Resolved};
 use testbed_model::project::detect::detect;
-use testbed_model::project::{self, Project, Vocabulary};
+use testbed_model::project::{self, Budgets, Project, Vocabulary};
 use testbed_model::selection::{CasePattern, Expression, ExpressionError, Mark, complete};
 use testbed_model::tier::Tier;
 
 use crate::args::ChoiceArgs;
+use crate::budgeting::Forecast;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -81,7 +82,7 @@ impl Preparation {
     }
 
     /// The project under test: what its file says, or what can be told from its layout.
-    async fn project(&self) -> Result<Project, Failure> {
+    pub async fn project(&self) -> Result<Project, Failure> {
         match &self.texts.project {
             Some(text) => Ok(project::parse("testbed.toml", text)?),
             None => Ok(detect(&configuration::layout(&self.settings.project).await?)?),
@@ -180,8 +181,12 @@ struct ChangesKnown {
 pub struct Decided {
     /// The plan.
     pub plan: Plan,
-    /// What a person should know: that everything runs although only a change was asked about.
+    /// What a person should know: that everything runs although only a change was asked about, that it will take too long.
     pub remarks: Vec<String>,
+    /// How long it will take.
+    pub forecast: Forecast,
+    /// How long it may take.
+    pub budgets: Budgets,
 }
 
 impl Question<'_> {
@@ -213,7 +218,10 @@ impl Question<'_> {
         if let Some(Impact::Everything { why }) = &impact {
             remarks.push(format!("the whole tier runs, not only what the changes concern: {why}"));
         }
-        Ok(Decided { plan, remarks })
+        let budgets = self.project.budgets.clone();
+        let forecast = Forecast::of(&plan, &budgets, &self.durations, self.facts().cores);
+        remarks.extend(forecast.warning());
+        Ok(Decided { plan, remarks, forecast, budgets })
     }
 
     /// Why a case is in the plan or not.

@@ -10,6 +10,7 @@ use testbed_model::plan::{Environment, Explained, Plan, Verdict, diff};
 use testbed_model::profile::Origin;
 
 use crate::args::PlanArgs;
+use crate::budgeting::Forecast;
 use crate::collection::{self, Ask};
 use crate::failure::{Bug, Failure, OutputError};
 use crate::plan_file;
@@ -33,13 +34,13 @@ pub async fn plan(settings: &Settings, args: &PlanArgs) -> Result<ExitCode, Fail
         super::print(&why(&question, &catalog, case)?)?;
         return Ok(ExitCode::Passed);
     }
-    let Decided { plan, remarks } = question.plan(&catalog)?;
+    let Decided { plan, remarks, forecast, .. } = question.plan(&catalog)?;
     super::remark(settings, &remarks);
     if args.json {
         let bytes = plan.canonical_json().map_err(|error| OutputError(error.into()))?;
         super::print(&format!("{}\n", String::from_utf8_lossy(&bytes)))?;
     } else {
-        super::print(&(readable(&plan)? + &not_collected(&catalog)))?;
+        super::print(&(readable(&plan, &forecast)? + &not_collected(&catalog)))?;
     }
     Ok(if plan.lanes.is_empty() { ExitCode::NothingSelected } else { ExitCode::Passed })
 }
@@ -117,9 +118,10 @@ fn not_collected(catalog: &Catalog) -> String {
 }
 
 /// Stacks, lanes and what is left out, for a person.
-fn readable(plan: &Plan) -> Result<String, Failure> {
+fn readable(plan: &Plan, forecast: &Forecast) -> Result<String, Failure> {
     let id = plan.id().map_err(|error| Bug(error.to_string()))?;
     let mut out = format!("plan {} of tier {} for project {}\n", id.0, plan.tier, plan.project);
+    let _ = writeln!(out, "{}", forecast.line());
     if !plan.stacks.is_empty() {
         out.push_str("\nstacks\n");
     }

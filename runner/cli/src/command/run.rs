@@ -1,6 +1,7 @@
 //! `testbed run`: resolve, plan, do, tell.
 
 use testbed_engine::docker::Daemon;
+use testbed_engine::durations;
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
 use testbed_engine::schedule::RunOutcome;
@@ -14,6 +15,7 @@ use testbed_model::tier::Tier;
 use testbed_model::verdict;
 
 use crate::args::RunArgs;
+use crate::budgeting::{self, Forecast};
 use crate::collection::{self, Ask};
 use crate::execution;
 use crate::failure::{Bug, Failure};
@@ -28,7 +30,7 @@ use crate::telling::{Show, Telling};
 pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
     let (mut preparation, decided) = decide(settings, args).await?;
-    let Decided { plan, remarks } = decided;
+    let Decided { plan, remarks, budgets, .. } = decided;
     let tier = plan.tier;
     let daemon = Daemon::connect().await?;
     preparation.facts.daemon = Some(daemon.facts().await?);
@@ -50,7 +52,15 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
         Ok(outcome) => (outcome, None),
         Err(failure) => (RunOutcome::default(), Some(failure)),
     };
-    let code = exit_code(&outcome, failure.as_ref(), session.is_interrupted());
+    let overruns = budgeting::overruns(&plan, &budgets, clock.elapsed_ms(), &outcome.took);
+    for message in budgeting::messages(&overruns) {
+        session.events.emit(Event::Warning { message, hint: None });
+    }
+    let code = match exit_code(&outcome, failure.as_ref(), session.is_interrupted()) {
+        ExitCode::Passed if args.enforce_budget && !overruns.is_empty() => ExitCode::BudgetExceeded,
+        code => code,
+    };
+    learn(settings, &plan, &outcome);
     if let Some(failure) = &failure {
         session.events.emit(failure.event());
     }
@@ -78,7 +88,11 @@ async fn decide(settings: &Settings, args: &RunArgs) -> Result<(Preparation, Dec
         let plan = plan_file::read(file)?;
         let preparation = Preparation::read(settings, &[]).await?;
         plan_file::check_images(&plan, &preparation.images)?;
-        return Ok((preparation, Decided { plan, remarks: Vec::new() }));
+        let budgets = preparation.project().await?.budgets;
+        let durations = durations::read(&settings.state);
+        let forecast = Forecast::of(&plan, &budgets, &durations, preparation.facts.cores);
+        let remarks = forecast.warning().into_iter().collect();
+        return Ok((preparation, Decided { plan, remarks, forecast, budgets }));
     }
     let tier = args.tier.unwrap_or(Tier::Premerge);
     let preparation = Preparation::read(settings, &args.choice.profiles).await?;
@@ -88,6 +102,12 @@ async fn decide(settings: &Settings, args: &RunArgs) -> Result<(Preparation, Dec
     decided.remarks.extend(collection::remarks(&catalog));
     drop(question);
     Ok((preparation, decided))
+}
+
+/// Keeps how long cases took, for the next plan. That it cannot be kept is no failure of this run.
+fn learn(settings: &Settings, plan: &Plan, outcome: &RunOutcome) {
+    let lessons = budgeting::lessons(plan, &outcome.took);
+    let _ = durations::learn(&settings.state, lessons.iter().map(|(case, millis)| (case.as_str(), *millis)));
 }
 
 /// The first event: what is going to happen.
