@@ -108,7 +108,7 @@ pub struct RunArgs {
     #[arg(value_parser = parse_tier, required_unless_present = "plan")]
     pub tier: Option<Tier>,
     /// Run exactly what this plan says, as `plan --json` wrote it
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["tier", "ChoiceArgs"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tier", "profiles", "suites", "markers", "keyword", "cases", "lanes", "since", "changed", "shard"])]
     pub plan: Option<PathBuf>,
     /// What to run, and how.
     #[command(flatten)]
@@ -169,7 +169,7 @@ pub struct PlanArgs {
     #[arg(long, value_name = "CASE", num_args = 0..=1, default_missing_value = "")]
     pub explain: Option<String>,
     /// Say what differs between two plans, as `plan --json` wrote them
-    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["explain", "ChoiceArgs"])]
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["explain", "profiles", "suites", "markers", "keyword", "cases", "lanes", "since", "changed", "shard"])]
     pub diff: Vec<PathBuf>,
     /// Print the plan's canonical JSON
     #[arg(long, conflicts_with = "explain")]

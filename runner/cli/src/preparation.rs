@@ -215,6 +215,9 @@ impl Question<'_> {
         let impact = self.impact(catalog)?;
         let plan = plan::plan(&self.inputs(catalog, impact.as_ref()))?;
         let mut remarks = Vec::new();
+        if let Some(signs) = &self.project.detected {
+            remarks.push(format!("there is no `testbed.toml`; the suites are told from {signs}"));
+        }
         if let Some(Impact::Everything { why }) = &impact {
             remarks.push(format!("the whole tier runs, not only what the changes concern: {why}"));
         }

@@ -11,6 +11,7 @@ mod filter;
 mod harden;
 mod judge;
 mod lower;
+mod names;
 mod verdict;
 
 use std::collections::BTreeMap;

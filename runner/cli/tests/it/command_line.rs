@@ -8,9 +8,10 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::{Site, command};
 
 /// Every verb that a person can see, with the verbs below it.
-const VERBS: [&[&str]; 12] = [
+const VERBS: [&[&str]; 13] = [
     &["run"],
     &["plan"],
+    &["list"],
     &["up"],
     &["down"],
     &["images"],
