@@ -41,6 +41,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// List the cases of every suite, with markers, file and line
     List(ListArgs),
+    /// Find what is wrong with the cases before any of them runs
+    Check(CheckArgs),
     /// Bring up one profile's stack and hold it until Ctrl-C
     Up(UpArgs),
     /// Tear down stacks that `up --detach` left standing
@@ -49,6 +51,8 @@ pub enum Command {
     Images(ImagesArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
+    /// Print what the project file or a profile can hold, as a JSON Schema
+    Schema(SchemaArgs),
     /// Print a shell's completion script
     Completions {
         /// Shell
@@ -205,6 +209,66 @@ pub struct ListArgs {
     pub no_collect: bool,
 }
 
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Ends with 1 where a finding is an error, also where a suite cannot be collected.")]
+pub struct CheckArgs {
+    /// Only this suite; may be repeated
+    #[arg(long = "suite", value_name = "SUITE")]
+    pub suites: Vec<String>,
+    /// How to print findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: FindingsFormat,
+    /// Short for `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Mend what needs no thought, such as older spellings of markers
+    #[arg(long)]
+    pub fix: bool,
+    /// Ask no tool for its cases: check those that are known
+    #[arg(long)]
+    pub no_collect: bool,
+}
+
+impl CheckArgs {
+    /// How to print findings.
+    pub const fn format(&self) -> FindingsFormat {
+        if self.json { FindingsFormat::Json } else { self.format }
+    }
+}
+
+/// How to print findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindingsFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// For people, and as annotations of GitHub Actions
+    Github,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of what
+    pub what: Described,
+    /// Print the reference page in Markdown instead
+    #[arg(long)]
+    pub reference: bool,
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// `testbed.toml`
+    Project,
+    /// A file under `envs/`
+    Profile,
+}
+
 /// Arguments of `up`.
 #[derive(Debug, Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each flag is a yes or no of its own")]
@@ -289,7 +353,8 @@ pub enum ImagesVerb {
     },
 }
 
-const VERBS: [&str; 8] = ["run", "plan", "list", "up", "down", "images", "gc", "completions"];
+const VERBS: [&str; 10] =
+    ["run", "plan", "list", "check", "up", "down", "images", "gc", "schema", "completions"];
 
 /// A tier, or an error that also thinks of verbs, for `testbed WORD` takes either.
 fn parse_tier(text: &str) -> Result<Tier, UnknownWord> {

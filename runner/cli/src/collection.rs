@@ -10,7 +10,6 @@ use testbed_model::catalog::{Catalog, FindingKind};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::id::RunId;
-use testbed_model::lane::{Lane, SuiteKind};
 
 use crate::failure::{Bug, Failure};
 use crate::preparation::Question;
@@ -63,11 +62,13 @@ pub async fn catalog(settings: &Settings, question: &Question<'_>, ask: Ask) -> 
     if known.stale.is_empty() {
         return Ok(known.catalog);
     }
-    let daemon = match (ask, Daemon::connect().await) {
-        (Ask::Nobody, _) => return Ok(unasked(known, "nobody was asked for its cases (`--no-collect`)")),
-        (_, Ok(daemon)) => daemon,
-        (Ask::Tools(_), Err(error)) => return Err(error.into()),
-        (Ask::WhoIsHere, Err(error)) => return Ok(unasked(known, &error.to_string())),
+    if matches!(ask, Ask::Nobody) {
+        return Ok(unasked(known, "nobody was asked for its cases (`--no-collect`)"));
+    }
+    let daemon = match (Daemon::connect().await, ask) {
+        (Ok(daemon), _) => daemon,
+        (Err(error), Ask::Tools(_)) => return Err(error.into()),
+        (Err(error), _) => return Ok(unasked(known, &error.to_string())),
     };
     let session = RunSession::begin(daemon, events)?;
     let telling = Telling::begin(receiver, Show::Progress, settings.screen, None, session.cancel.clone());
@@ -89,20 +90,14 @@ async fn collect(
     let mut absent = Vec::new();
     match ask {
         Ask::Tools(missing) => {
-            let mut names: Vec<String> = known
-                .stale
-                .iter()
-                .filter(|lane| asks_container(lane))
-                .map(|lane| lane.image.clone())
-                .collect();
+            let mut names: Vec<String> = known.stale.iter().map(|lane| lane.image.clone()).collect();
             names.dedup();
             session.sweep().await?;
             session.images(question.images(), &names, missing).await?;
         }
         Ask::WhoIsHere | Ask::Nobody => {
             for lane in std::mem::take(&mut known.stale) {
-                let here =
-                    !asks_container(&lane) || session.daemon.image_id(&lane.image_reference).await?.is_some();
+                let here = session.daemon.image_id(&lane.image_reference).await?.is_some();
                 if here { known.stale.push(lane) } else { absent.push(lane) }
             }
         }
@@ -121,11 +116,6 @@ async fn collect(
         catalog.uncollected.insert(lane.id.suite, reason);
     }
     Ok(catalog)
-}
-
-/// Hooks are told by a file of the project.
-fn asks_container(lane: &Lane) -> bool {
-    lane.kind != SuiteKind::PreCommit
 }
 
 fn unasked(known: Known, reason: &str) -> Catalog {

@@ -12,5 +12,6 @@ pub mod process;
 pub mod processors;
 pub mod readable;
 pub mod signals;
+pub mod texts;
 pub mod tool;
 pub mod tree;
