@@ -29,7 +29,9 @@ fn case(id: &str, marks: Vec<Mark>) -> Announced {
 
 fn catalog(cases: Vec<Announced>) -> SuiteCatalog {
     let mut gathering = Gathering::default();
-    cases.into_iter().for_each(|case| gathering.add(case));
+    for case in cases {
+        gathering.add(case);
+    }
     gathering.finish()
 }
 
@@ -271,7 +273,7 @@ fn two_plans_are_told_apart_by_settings_and_by_what_became_of_cases() {
     let world = world();
     let before = world.plan(Tier::Premerge, &[], &["python"]).unwrap();
     assert!(diff(&before, &before).is_empty());
-    let mut changed = super::World { catalog: world.catalog.clone(), ..World::new() };
+    let mut changed = World { catalog: world.catalog.clone(), ..World::new() };
     changed.vocabulary = vocabulary();
     changed.facts.gpus = 2;
     changed.project = changed.project.replace("workers = 2", "workers = 3");
