@@ -366,7 +366,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             return Err(fault.with_nearest(&suite.image, known).into());
         };
         let own = suite.expression.as_deref();
-        let asked = |expression: &Option<Expression>| expression.as_ref().map(|it| it.source().to_owned());
+        let asked =
+            |expression: &Option<Expression>| expression.as_ref().map(|it| it.in_pytests_words().to_owned());
         let asked_markers = asked(&self.inputs.choice.markers);
         Ok(Lane {
             id: LaneId {
@@ -381,7 +382,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             paths: suite.paths.clone(),
             expression: match suite.kind {
                 SuiteKind::Pytest => {
-                    let of_rule = rule.and_then(|rule| rule.expression.as_ref()).map(Expression::source);
+                    let of_rule =
+                        rule.and_then(|rule| rule.expression.as_ref()).map(Expression::in_pytests_words);
                     let narrower = [own, of_rule, asked_markers.as_deref()];
                     Some(tier_expression(self.inputs.tier, suite.tier, &narrower))
                 }
