@@ -4,7 +4,7 @@
 
 use super::ExpressionError;
 use crate::nearest::did_you_mean;
-use crate::tier::Tier;
+use crate::tier::{Tier, UnknownTier};
 
 /// Two spellings of one thing, of which either may be asked for and either may be there.
 const TWINS: [(&str, &str); 2] = [("tensorrt_llm", "trtllm"), ("kv_router", "router")];
@@ -33,13 +33,10 @@ impl Predicate {
     /// The markers that one argument stands for.
     pub fn markers(self, argument: &str, position: usize) -> Result<Vec<String>, ExpressionError> {
         match self {
-            Self::Tier => match argument.parse::<Tier>() {
-                Ok(tier) => Ok(spellings_of_tiers(tier)),
-                Err(_) => {
-                    let near = did_you_mean(argument, Tier::ALL.map(Tier::name));
-                    Err(ExpressionError::new(position, format!("unknown tier `{argument}`; {near}")))
-                }
-            },
+            Self::Tier => argument.parse().map(spellings_of_tiers).map_err(|_: UnknownTier| {
+                let near = did_you_mean(argument, Tier::ALL.map(Tier::name));
+                ExpressionError::new(position, format!("unknown tier `{argument}`; {near}"))
+            }),
             Self::Gpu if !argument.is_empty() && argument.bytes().all(|byte| byte.is_ascii_digit()) => {
                 Ok(vec![format!("gpu_{argument}"), format!("gpus_needed_{argument}")])
             }

@@ -1,11 +1,12 @@
 //! What becomes of single cases, and that nothing is lost on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{World, lanes, shown, skips};
+use super::{Stage, World, lanes, shown, skips};
 use crate::catalog::{Announced, Gathering, SuiteCatalog, ToolWord};
 use crate::changes::{CaseImpact, Impact};
 use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, diff, explain, plan as plan_of};
@@ -373,8 +374,14 @@ fn of_world(cases: &[Announced]) -> World {
     world
 }
 
+/// The texts of every world here are the same.
+fn stage() -> &'static Stage {
+    static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::of(&World::new()).unwrap());
+    &STAGE
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn nothing_is_lost_and_nothing_is_told_twice(
@@ -384,7 +391,7 @@ proptest! {
     ) {
         let world = of_world(&cases);
         let choice = asked(markers.as_deref(), keyword.as_deref(), &[], &["python", "e2e"]);
-        let plan = world.with_inputs(tier, &choice, plan_of).unwrap();
+        let plan = stage().ask(&world, tier, &choice, plan_of).unwrap();
         for suite in ["python", "e2e"] {
             let of_lanes = plan.lanes.iter().filter(|lane| lane.id.suite == suite);
             let run = of_lanes.flat_map(|lane| lane.cases.iter().flat_map(|cases| cases.ids.clone()));
@@ -410,7 +417,7 @@ proptest! {
         world.durations.cases = cases.iter().map(|case| case.id.clone()).zip(times).collect();
         let run = |shard: Option<Shard>| {
             let choice = Choice { shard, ..asked(None, None, &[], &["python", "e2e"]) };
-            let plan = world.with_inputs(tier, &choice, plan_of).unwrap();
+            let plan = stage().ask(&world, tier, &choice, plan_of).unwrap();
             let told: usize = plan.skips.iter().map(|group| group.cases.len()).sum();
             assert_eq!(told + executed(&plan).len(), 2 * cases.len());
             executed(&plan)
@@ -431,7 +438,7 @@ proptest! {
     ) {
         let world = of_world(&cases);
         let run = |tier: Tier, choice: &Choice| -> BTreeSet<String> {
-            let plan = world.with_inputs(tier, choice, plan_of).unwrap();
+            let plan = stage().ask(&world, tier, choice, plan_of).unwrap();
             executed(&plan).iter().map(|line| line.replace("@mocker-disagg", "").replace("@mocker", "")).collect()
         };
         let all = asked(None, None, &[], &["python"]);
