@@ -20,6 +20,9 @@ use crate::args::ChoiceArgs;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
+/// The project file's name in messages.
+pub const PROJECT_FILE: &str = "testbed.toml";
+
 /// All that plans are made from.
 #[derive(Debug)]
 pub struct Preparation {
@@ -79,7 +82,9 @@ impl Preparation {
     pub async fn read(settings: &Settings, profiles: &[String]) -> Result<Self, Failure> {
         let facts = facts::gather(&settings.project).await;
         let texts = Texts::read(&settings.root, &settings.project)?;
-        let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+        // A project file that is wrong hides only the project's own images; who asks for the project is told of it.
+        let project = texts.project.as_deref().and_then(|text| project::parse(PROJECT_FILE, text).ok());
+        let images = images_of(settings, project.as_ref())?;
         let references = images.references();
         let base = profile::resolve(BASE, &texts.profiles, &[])?;
         let names: Vec<String> = if profiles.is_empty() {
@@ -97,7 +102,7 @@ impl Preparation {
         let Some(text) = &self.texts.project else {
             return Err(NoProject { folder: self.settings.project.display().to_string() }.into());
         };
-        Ok(project::parse("testbed.toml", text)?)
+        Ok(project::parse(PROJECT_FILE, text)?)
     }
 
     /// What is asked of the project: a tier, and what the command line narrows it to.
@@ -182,6 +187,15 @@ impl Question<'_> {
             vocabulary: &self.vocabulary,
         }
     }
+}
+
+/// The images of the lock and of the project.
+pub fn images_of(settings: &Settings, project: Option<&Project>) -> Result<Images, Failure> {
+    let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+    Ok(match project {
+        Some(project) => images.with_project(&settings.project, project)?,
+        None => images,
+    })
 }
 
 /// What a flag asks for; an expression that says nothing asks for nothing, as in pytest.

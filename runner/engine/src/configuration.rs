@@ -54,15 +54,19 @@ impl Texts {
                 Some((stem, text))
             })
             .collect();
-        let project = project.join("testbed.toml");
-        let project = if project.exists() { Some(file(&project)?) } else { None };
         Ok(Self {
             profiles,
             stacks: folder(root, "compose", "yaml")?,
-            project,
+            project: self::project(project)?,
             images: file(&root.join("images/images.lock.json"))?,
         })
     }
+}
+
+/// The project file of a folder, if it has one.
+pub fn project(folder: &Path) -> Result<Option<String>, ReadError> {
+    let path = folder.join("testbed.toml");
+    if path.exists() { file(&path).map(Some) } else { Ok(None) }
 }
 
 /// Every file of one kind directly in a folder, by its path relative to the root.

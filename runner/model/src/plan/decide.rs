@@ -395,7 +395,9 @@ impl<'i, 'a> Decision<'i, 'a> {
         covered_by: Vec<BTreeMap<String, String>>,
     ) -> Result<Lane, PlanError> {
         let Some(reference) = self.inputs.images.get(&suite.image) else {
-            let message = format!("the image `{}` is not in images/images.lock.json", suite.image);
+            let image = &suite.image;
+            let message =
+                format!("the image `{image}` is neither in images/images.lock.json nor an `[[image]]` here");
             let fault = self.inputs.project.fault(suite.image_mark, message);
             let known = self.inputs.images.keys().map(String::as_str);
             return Err(fault.with_nearest(&suite.image, known).into());
@@ -421,6 +423,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             cases: None,
             environment: suite.environment.clone(),
             arguments: suite.arguments.clone(),
+            habits: suite.habits.clone(),
             workers: suite.workers,
             covered_by,
             covered_later: Vec::new(),
