@@ -176,6 +176,7 @@ fn habits_that_make_no_sense_are_refused() {
     for (keys, message) in [
         ("kind = \"cargo\"\nfolder = \"a\"", "5:10: `suite[0].folder` has no meaning for Rust tests"),
         ("kind = \"pre-commit\"\npython = \"a\"", "5:10: `suite[0].python` has no meaning for hooks"),
+        ("kind = \"pre-commit\"\nuser = \"1:1\"", "5:8: `suite[0].user` has no meaning for hooks"),
         ("kind = \"cargo\"\nuser = \"0:0\"", "5:8: `suite[0].user` cannot be root"),
         ("kind = \"cargo\"\nuser = \"me\"", "5:8: `suite[0].user` must be `uid:gid` in numbers, not `me`"),
         (

@@ -146,14 +146,18 @@ fn habits(fields: &mut Fields<'_>, kind: SuiteKind) -> Result<Habits, Fault> {
             .with_hint("`paths` names the folders of workspaces")),
         SuiteKind::PreCommit => Err(item.fault("has no meaning for hooks").with_hint("leave it out")),
     };
-    let (python, folder) = (fields.take("python"), fields.take("folder"));
+    let (python, folder, own_user) = (fields.take("python"), fields.take("folder"), fields.take("user"));
     for item in python.iter().chain(&folder) {
+        of_pytest(item)?;
+    }
+    if let (SuiteKind::PreCommit, Some(item)) = (kind, &own_user) {
+        // Caches of hooks are kept between runs and belong to one user.
         of_pytest(item)?;
     }
     Ok(Habits {
         python: python.map(|item| interpreter(&item)).transpose()?,
         folder: folder.map(|item| path(&item)).transpose()?.filter(|folder| folder != "."),
-        user: fields.take("user").map(|item| user(&item)).transpose()?,
+        user: own_user.map(|item| user(&item)).transpose()?,
     })
 }
 
