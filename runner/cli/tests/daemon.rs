@@ -21,6 +21,8 @@ mod ground;
 mod interrupted;
 #[path = "daemon/killed.rs"]
 mod killed;
+#[path = "daemon/own_image.rs"]
+mod own_image;
 #[path = "daemon/record.rs"]
 mod record;
 #[path = "daemon/running.rs"]
