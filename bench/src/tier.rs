@@ -203,8 +203,11 @@ mod tests {
     use super::{Tiers, wait, work_beside};
 
     fn told(waited_ms: u64) -> Vec<Stamped> {
-        let lane =
-            |profile: Option<&str>| LaneId { suite: "s".to_owned(), profile: profile.map(str::to_owned) };
+        let lane = |profile: Option<&str>| LaneId {
+            suite: "s".to_owned(),
+            part: None,
+            profile: profile.map(str::to_owned),
+        };
         let stack = || "mocker".to_owned();
         [
             (0, Event::StackStarting { stack: stack(), services: Vec::new() }),
@@ -235,7 +238,7 @@ mod tests {
     #[test]
     fn work_beside_a_bring_up_is_counted_once_however_many_lanes_do_it() {
         let mut told = told(0);
-        let lane = LaneId { suite: "s".to_owned(), profile: None };
+        let lane = LaneId { suite: "s".to_owned(), part: None, profile: None };
         let counts = testbed_model::case::Counts::default();
         let ended = Event::LaneFinished { lane, counts, took_ms: 0, failure: None };
         let stamped = Stamped { seq: 0, at: jiff::Timestamp::UNIX_EPOCH, elapsed_us: 760_000, event: ended };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::nearest::did_you_mean;
+use testbed_model::shard::Shard;
 use testbed_model::tier::Tier;
 
 /// Gives anyone the verdict that CI gives: brings up hermetic Dynamo stacks in containers, runs a test tier inside them
@@ -40,6 +41,8 @@ pub enum Command {
     Plan(PlanArgs),
     /// List the cases of every suite, with markers, file and line
     List(ListArgs),
+    /// Find what is wrong with the cases before any of them runs
+    Check(CheckArgs),
     /// Bring up one profile's stack and hold it until Ctrl-C
     Up(UpArgs),
     /// Tear down stacks that `up --detach` left standing
@@ -48,6 +51,8 @@ pub enum Command {
     Images(ImagesArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
+    /// Print what the project file or a profile can hold, as a JSON Schema
+    Schema(SchemaArgs),
     /// Print a shell's completion script
     Completions {
         /// Shell
@@ -104,11 +109,17 @@ pub enum ColorChoice {
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Tier: precommit, premerge, postmerge, nightly, weekly, release
-    #[arg(value_parser = parse_tier, required = true)]
+    #[arg(value_parser = parse_tier, required_unless_present = "plan")]
     pub tier: Option<Tier>,
+    /// Run exactly what this plan says, as `plan --json` wrote it
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tier", "profiles", "suites", "markers", "keyword", "cases", "lanes", "since", "changed", "shard"])]
+    pub plan: Option<PathBuf>,
     /// What to run, and how.
     #[command(flatten)]
     pub choice: ChoiceArgs,
+    /// End with exit code 5 where the tier, a suite or a case takes longer than its budget
+    #[arg(long)]
+    pub enforce_budget: bool,
     /// Print the event stream as JSON lines instead of progress and summary
     #[arg(long)]
     pub json: bool,
@@ -135,6 +146,18 @@ pub struct ChoiceArgs {
     /// Only this case, or the folder, file or class that holds it; `*` fits anything; may be repeated
     #[arg(long = "case", value_name = "ID")]
     pub cases: Vec<String>,
+    /// Only this lane of the project file; may be repeated
+    #[arg(long = "lane", value_name = "LANE")]
+    pub lanes: Vec<String>,
+    /// Only cases that changes since this revision concern, uncommitted ones included
+    #[arg(long, value_name = "REVISION")]
+    pub since: Option<String>,
+    /// Only cases that a change of these files concerns
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "since")]
+    pub changed: Vec<String>,
+    /// Only this share of the cases, such as 2/5, dealt out by how long they took
+    #[arg(long, value_name = "N/M")]
+    pub shard: Option<Shard>,
 }
 
 /// Arguments of `plan`.
@@ -149,6 +172,9 @@ pub struct PlanArgs {
     /// Print why a case is in the plan or not; without a case, each value of the profiles with its file and line
     #[arg(long, value_name = "CASE", num_args = 0..=1, default_missing_value = "")]
     pub explain: Option<String>,
+    /// Say what differs between two plans, as `plan --json` wrote them
+    #[arg(long, value_names = ["BEFORE", "AFTER"], num_args = 2, conflicts_with_all = ["explain", "profiles", "suites", "markers", "keyword", "cases", "lanes", "since", "changed", "shard"])]
+    pub diff: Vec<PathBuf>,
     /// Print the plan's canonical JSON
     #[arg(long, conflicts_with = "explain")]
     pub json: bool,
@@ -181,6 +207,66 @@ pub struct ListArgs {
     /// Ask no tool for its cases: list those that are known
     #[arg(long)]
     pub no_collect: bool,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+#[command(after_help = "Ends with 1 where a finding is an error, also where a suite cannot be collected.")]
+pub struct CheckArgs {
+    /// Only this suite; may be repeated
+    #[arg(long = "suite", value_name = "SUITE")]
+    pub suites: Vec<String>,
+    /// How to print findings
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    format: FindingsFormat,
+    /// Short for `--format json`
+    #[arg(long, conflicts_with = "format")]
+    json: bool,
+    /// Mend what needs no thought, such as older spellings of markers
+    #[arg(long)]
+    pub fix: bool,
+    /// Ask no tool for its cases: check those that are known
+    #[arg(long)]
+    pub no_collect: bool,
+}
+
+impl CheckArgs {
+    /// How to print findings.
+    pub const fn format(&self) -> FindingsFormat {
+        if self.json { FindingsFormat::Json } else { self.format }
+    }
+}
+
+/// How to print findings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FindingsFormat {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// SARIF 2.1.0, for code scanning
+    Sarif,
+    /// For people, and as annotations of GitHub Actions
+    Github,
+}
+
+/// Arguments of `schema`.
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Of what
+    pub what: Described,
+    /// Print the reference page in Markdown instead
+    #[arg(long)]
+    pub reference: bool,
+}
+
+/// Files that have a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Described {
+    /// `testbed.toml`
+    Project,
+    /// A file under `envs/`
+    Profile,
 }
 
 /// Arguments of `up`.
@@ -267,7 +353,8 @@ pub enum ImagesVerb {
     },
 }
 
-const VERBS: [&str; 8] = ["run", "plan", "list", "up", "down", "images", "gc", "completions"];
+const VERBS: [&str; 10] =
+    ["run", "plan", "list", "check", "up", "down", "images", "gc", "schema", "completions"];
 
 /// A tier, or an error that also thinks of verbs, for `testbed WORD` takes either.
 fn parse_tier(text: &str) -> Result<Tier, UnknownWord> {

@@ -7,11 +7,9 @@ use testbed_engine::exec::place::{Place, PlaceContext};
 use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::image::MissingTools;
 use testbed_model::catalog::{Catalog, FindingKind};
-use testbed_model::event::Event;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::id::RunId;
-use testbed_model::lane::{Lane, SuiteKind};
 
 use crate::failure::{Bug, Failure};
 use crate::preparation::Question;
@@ -64,11 +62,13 @@ pub async fn catalog(settings: &Settings, question: &Question<'_>, ask: Ask) -> 
     if known.stale.is_empty() {
         return Ok(known.catalog);
     }
-    let daemon = match (ask, Daemon::connect().await) {
-        (Ask::Nobody, _) => return Ok(unasked(known, "nobody was asked for its cases (`--no-collect`)")),
-        (_, Ok(daemon)) => daemon,
-        (Ask::Tools(_), Err(error)) => return Err(error.into()),
-        (Ask::WhoIsHere, Err(error)) => return Ok(unasked(known, &error.to_string())),
+    if matches!(ask, Ask::Nobody) {
+        return Ok(unasked(known, "nobody was asked for its cases (`--no-collect`)"));
+    }
+    let daemon = match (Daemon::connect().await, ask) {
+        (Ok(daemon), _) => daemon,
+        (Err(error), Ask::Tools(_)) => return Err(error.into()),
+        (Err(error), _) => return Ok(unasked(known, &error.to_string())),
     };
     let session = RunSession::begin(daemon, events)?;
     let telling = Telling::begin(receiver, Show::Progress, settings.screen, None, session.cancel.clone());
@@ -90,20 +90,14 @@ async fn collect(
     let mut absent = Vec::new();
     match ask {
         Ask::Tools(missing) => {
-            let mut names: Vec<String> = known
-                .stale
-                .iter()
-                .filter(|lane| asks_container(lane))
-                .map(|lane| lane.image.clone())
-                .collect();
+            let mut names: Vec<String> = known.stale.iter().map(|lane| lane.image.clone()).collect();
             names.dedup();
             session.sweep().await?;
             session.images(question.images(), &names, missing).await?;
         }
         Ask::WhoIsHere | Ask::Nobody => {
             for lane in std::mem::take(&mut known.stale) {
-                let here =
-                    !asks_container(&lane) || session.daemon.image_id(&lane.image_reference).await?.is_some();
+                let here = session.daemon.image_id(&lane.image_reference).await?.is_some();
                 if here { known.stale.push(lane) } else { absent.push(lane) }
             }
         }
@@ -124,11 +118,6 @@ async fn collect(
     Ok(catalog)
 }
 
-/// Hooks are told by a file of the project.
-fn asks_container(lane: &Lane) -> bool {
-    lane.kind != SuiteKind::PreCommit
-}
-
 fn unasked(known: Known, reason: &str) -> Catalog {
     let mut catalog = known.catalog;
     let suites = known.stale.into_iter().map(|lane| (lane.id.suite, reason.to_owned()));
@@ -137,16 +126,14 @@ fn unasked(known: Known, reason: &str) -> Catalog {
 }
 
 /// What a person should know of a catalog before a run goes by it.
-pub fn warnings(catalog: &Catalog) -> Vec<Event> {
-    let uncollected = catalog.uncollected.iter().map(|(suite, reason)| Event::Warning {
-        message: format!("the cases of `{suite}` are not known, so it is executed as a whole: {reason}"),
-        hint: None,
+pub fn remarks(catalog: &Catalog) -> Vec<String> {
+    let uncollected = catalog.uncollected.iter().map(|(suite, reason)| {
+        format!("the cases of `{suite}` are not known, so it is executed as a whole: {reason}")
     });
     let broken = catalog.suites.iter().flat_map(|(suite, known)| {
         let errors = known.findings.iter().filter(|finding| finding.kind == FindingKind::Error);
-        errors.map(move |finding| Event::Warning {
-            message: format!("`{}` of `{suite}` could not be collected: {}", finding.file, finding.message),
-            hint: None,
+        errors.map(move |finding| {
+            format!("`{}` of `{suite}` could not be collected: {}", finding.file, finding.message)
         })
     });
     uncollected.chain(broken).collect()

@@ -1,16 +1,19 @@
 //! The verbs, one a file.
 
+mod check;
 mod down;
 mod gc;
 mod images;
 mod list;
 mod plan;
 mod run;
+mod schema;
 mod up;
 
 use std::io::Write as _;
 
 use testbed_model::exit_code::ExitCode;
+use testbed_report::style::Tone;
 
 use crate::args::{AgentRole, Cli, Command};
 use crate::failure::{Failure, OutputError};
@@ -25,10 +28,12 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Run(args)) => run::run(&Settings::resolve(&common)?, &args).await,
         Some(Command::Plan(args)) => plan::plan(&Settings::resolve(&common)?, &args).await,
         Some(Command::List(args)) => list::list(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Check(args)) => check::check(&Settings::resolve(&common)?, &args).await,
         Some(Command::Up(args)) => up::up(&Settings::resolve(&common)?, &args).await,
         Some(Command::Down(args)) => down::down(&args).await,
         Some(Command::Images(args)) => images::images(&Settings::resolve(&common)?, &args).await,
         Some(Command::Gc) => gc::gc().await,
+        Some(Command::Schema(args)) => schema::schema(&args),
         Some(Command::Completions { shell }) => {
             print(&usage::completions(shell))?;
             Ok(ExitCode::Passed)
@@ -55,8 +60,22 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
+/// Says on standard error what a person should know, and keeps nobody from reading standard output.
+fn remark(settings: &Settings, remarks: &[String]) {
+    for remark in remarks {
+        let label = settings.screen.style.paint(Tone::Warn, "warning:");
+        // Where standard error is closed, nobody is left to tell.
+        let _ = writeln!(std::io::stderr(), "{label} {remark}");
+    }
+}
+
 /// A value as JSON for programs, indented and with a line end.
-fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+fn pretty(value: &impl serde::Serialize) -> Result<String, Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| OutputError(error.into()))?;
-    print(&format!("{text}\n"))
+    Ok(text + "\n")
+}
+
+/// Prints a value as JSON for programs.
+fn print_json(value: &impl serde::Serialize) -> Result<(), Failure> {
+    print(&pretty(value)?)
 }

@@ -1,11 +1,13 @@
 //! `testbed`: ask, plan, do, tell, and end with a documented exit code.
 
 mod args;
+mod budgeting;
 mod collection;
 mod command;
 mod execution;
 mod failure;
 mod mounts;
+mod plan_file;
 mod preparation;
 mod recording;
 mod run_session;

@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use testbed_engine::configuration::Texts;
-use testbed_engine::host::facts;
+use jiff::civil::Date;
+use testbed_engine::configuration::{self, Texts};
+use testbed_engine::durations;
+use testbed_engine::host::{changes, clock, facts};
 use testbed_engine::image::Images;
+use testbed_model::budget::Durations;
 use testbed_model::catalog::Catalog;
+use testbed_model::changes::{ChangedFile, Changes, Crates, Filters, Impact, Reading, Subject, impact};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::facts::Facts;
 use testbed_model::hint::Hint;
-use testbed_model::lane::Lane;
+use testbed_model::lane::{Lane, SuiteKind};
 use testbed_model::plan::{self, Choice, Environment, Explained, Inputs, Plan, PlanError};
 use testbed_model::profile::{self, BASE, Resolved};
-use testbed_model::project::{self, Project, Vocabulary};
-use testbed_model::selection::{CasePattern, Expression, ExpressionError};
+use testbed_model::project::detect::detect;
+use testbed_model::project::{self, Budgets, Project, Vocabulary};
+use testbed_model::selection::{CasePattern, Expression, ExpressionError, Mark, complete};
 use testbed_model::tier::Tier;
 
 use crate::args::ChoiceArgs;
+use crate::budgeting::Forecast;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
@@ -36,23 +42,6 @@ pub struct Preparation {
     base: Resolved,
     texts: Texts,
     settings: Settings,
-}
-
-/// The project under test has no project file.
-#[derive(Debug, thiserror::Error)]
-#[error("no `testbed.toml` in `{folder}`")]
-struct NoProject {
-    folder: String,
-}
-
-impl Hint for NoProject {
-    fn hint(&self) -> Option<String> {
-        Some("name the project's folder by `--project PATH`; README.md shows a small testbed.toml".into())
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::Usage
-    }
 }
 
 /// An expression on the command line cannot be understood.
@@ -97,26 +86,61 @@ impl Preparation {
         Ok(Self { facts, images, environments, references, base, texts, settings: settings.clone() })
     }
 
-    /// The project under test.
-    pub fn project(&self) -> Result<Project, Failure> {
-        let Some(text) = &self.texts.project else {
-            return Err(NoProject { folder: self.settings.project.display().to_string() }.into());
-        };
-        Ok(project::parse(PROJECT_FILE, text)?)
+    /// The project under test: what its file says, or what can be told from its layout.
+    pub async fn project(&self) -> Result<Project, Failure> {
+        match &self.texts.project {
+            Some(text) => Ok(project::parse(PROJECT_FILE, text)?),
+            None => Ok(detect(&configuration::layout(&self.settings.project).await?)?),
+        }
     }
 
     /// What is asked of the project: a tier, and what the command line narrows it to.
-    pub fn question(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Question<'_>, Failure> {
+    pub async fn question(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Question<'_>, Failure> {
+        let arguments = choice;
         let choice = Choice {
             profiles: choice.profiles.clone(),
             suites: choice.suites.clone(),
             markers: expression("-m", choice.markers.as_deref())?,
             keyword: expression("-k", choice.keyword.as_deref())?,
             cases: choice.cases.iter().map(|text| CasePattern::new(text)).collect(),
+            lanes: choice.lanes.clone(),
+            shard: choice.shard,
         };
-        let project = self.project()?;
-        let (profiles, vocabulary) = (self.profile_names(), Vocabulary::default());
-        Ok(Question { preparation: self, tier, project, profiles, choice, vocabulary })
+        let project = self.project().await?;
+        let changes = match (&arguments.since, arguments.changed.as_slice()) {
+            (Some(revision), _) => Some(changes::since(&self.settings.project, revision).await?),
+            (None, []) => None,
+            (None, files) => Some(changes::named(&self.settings.project, files)),
+        };
+        let changes = match changes {
+            Some(files) => Some(self.changes(&project, files).await?),
+            None => None,
+        };
+        Ok(Question {
+            preparation: self,
+            tier,
+            project,
+            profiles: self.profile_names(),
+            choice,
+            today: clock::today(),
+            durations: durations::read(&self.settings.state),
+            changes,
+        })
+    }
+
+    /// What is known of changed files: what the project's filters and crates say of them.
+    async fn changes(&self, project: &Project, files: Vec<ChangedFile>) -> Result<ChangesKnown, Failure> {
+        let filters = match &project.changes.filters {
+            None => None,
+            Some(file) => configuration::optional(&self.settings.project, file)?
+                .map(|text| Filters::parse(file, &text, Reading::default()))
+                .transpose()?,
+        };
+        let cargo = project.suites.iter().filter(|suite| suite.kind == SuiteKind::Cargo);
+        let workspaces: BTreeSet<String> = cargo.flat_map(|suite| suite.paths.iter().cloned()).collect();
+        let workspaces: Vec<String> = workspaces.into_iter().collect();
+        let crates = changes::crates(&self.settings.project, &workspaces).await?;
+        Ok(ChangesKnown { files, filters, crates })
     }
 
     /// Plans the one stack of `up`.
@@ -141,9 +165,33 @@ pub struct Question<'p> {
     pub project: Project,
     /// What the command line narrows the tier to.
     pub choice: Choice,
-    /// What markers mean in the project.
-    pub vocabulary: Vocabulary,
+    /// How long cases took in earlier runs.
+    pub durations: Durations,
+    /// The day.
+    pub today: Date,
+    changes: Option<ChangesKnown>,
     profiles: BTreeSet<String>,
+}
+
+/// What changed, with all that says what it concerns.
+#[derive(Debug)]
+struct ChangesKnown {
+    files: Vec<ChangedFile>,
+    filters: Option<Filters>,
+    crates: Crates,
+}
+
+/// A plan, and what its maker wants to have said of it.
+#[derive(Debug)]
+pub struct Decided {
+    /// The plan.
+    pub plan: Plan,
+    /// What a person should know: that everything runs although only a change was asked about, that it will take too long.
+    pub remarks: Vec<String>,
+    /// How long it will take.
+    pub forecast: Forecast,
+    /// How long it may take.
+    pub budgets: Budgets,
 }
 
 impl Question<'_> {
@@ -157,22 +205,64 @@ impl Question<'_> {
         &self.preparation.images
     }
 
+    /// What markers mean in the project.
+    pub const fn vocabulary(&self) -> &Vocabulary {
+        &self.project.vocabulary
+    }
+
     /// The suites whose cases have to be known.
     pub fn collectable(&self) -> Result<Vec<Lane>, Failure> {
-        Ok(plan::collectable(&self.inputs(&Catalog::default()))?)
+        Ok(plan::collectable(&self.inputs(&Catalog::default(), None))?)
     }
 
     /// The plan for the cases that are known.
-    pub fn plan(&self, catalog: &Catalog) -> Result<Plan, Failure> {
-        Ok(plan::plan(&self.inputs(catalog))?)
+    pub fn plan(&self, catalog: &Catalog) -> Result<Decided, Failure> {
+        let impact = self.impact(catalog)?;
+        let plan = plan::plan(&self.inputs(catalog, impact.as_ref()))?;
+        let mut remarks = Vec::new();
+        if let Some(signs) = &self.project.detected {
+            remarks.push(format!("there is no `testbed.toml`; the suites are told from {signs}"));
+        }
+        if let Some(Impact::Everything { why }) = &impact {
+            remarks.push(format!("the whole tier runs, not only what the changes concern: {why}"));
+        }
+        let budgets = self.project.budgets.clone();
+        let forecast = Forecast::of(&plan, &budgets, &self.durations, self.facts().cores);
+        remarks.extend(forecast.warning());
+        Ok(Decided { plan, remarks, forecast, budgets })
     }
 
     /// Why a case is in the plan or not.
     pub fn explain(&self, catalog: &Catalog, case: &str) -> Result<Vec<Explained>, Failure> {
-        Ok(plan::explain(&self.inputs(catalog), case)?)
+        let impact = self.impact(catalog)?;
+        Ok(plan::explain(&self.inputs(catalog, impact.as_ref()), case)?)
     }
 
-    fn inputs<'a>(&'a self, catalog: &'a Catalog) -> Inputs<'a> {
+    /// What the changes concern, where only that is asked for.
+    fn impact(&self, catalog: &Catalog) -> Result<Option<Impact>, Failure> {
+        let Some(changes) = &self.changes else { return Ok(None) };
+        let mut completed = Vec::new();
+        for suite in &self.project.suites {
+            let Some(known) = catalog.suites.get(&suite.name) else { continue };
+            let marks: Vec<Vec<Mark>> =
+                known.marks.iter().map(|written| complete(written, self.vocabulary())).collect();
+            completed.push((suite, known, marks));
+        }
+        let subjects: Vec<Subject<'_>> = completed
+            .iter()
+            .map(|(suite, catalog, marks)| Subject { name: &suite.name, kind: suite.kind, catalog, marks })
+            .collect();
+        let impact = impact(&Changes {
+            rules: &self.project.changes,
+            filters: changes.filters.as_ref(),
+            crates: &changes.crates,
+            suites: &subjects,
+            files: &changes.files,
+        })?;
+        Ok(Some(impact))
+    }
+
+    fn inputs<'a>(&'a self, catalog: &'a Catalog, impact: Option<&'a Impact>) -> Inputs<'a> {
         let preparation = self.preparation;
         Inputs {
             tier: self.tier,
@@ -184,7 +274,10 @@ impl Question<'_> {
             facts: &preparation.facts,
             choice: &self.choice,
             catalog,
-            vocabulary: &self.vocabulary,
+            vocabulary: self.vocabulary(),
+            today: self.today,
+            impact,
+            durations: &self.durations,
         }
     }
 }

@@ -22,6 +22,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// How to show.
     pub screen: Screen,
+    /// How what is printed to standard output looks.
+    pub output: Style,
 }
 
 /// What standard error can show; progress and messages go there, machine-readable output goes to standard output.
@@ -85,7 +87,8 @@ impl Settings {
             None => upward(&here, "testbed.toml").unwrap_or_else(|| root.clone()),
         };
         let state = project.join(".testbed");
-        Ok(Self { root, project, state, screen: Screen::of_stderr(args.color) })
+        let output = style(args.color, std::io::stdout().is_terminal(), &console::Term::stdout());
+        Ok(Self { root, project, state, screen: Screen::of_stderr(args.color), output })
     }
 }
 
@@ -93,28 +96,34 @@ impl Screen {
     /// What standard error can show.
     pub fn of_stderr(choice: ColorChoice) -> Self {
         let terminal = std::io::stderr().is_terminal();
-        let variable = environment::variable;
-        let (term, no_color) = (variable("TERM"), variable("NO_COLOR"));
-        let (clicolor, forced) = (variable("CLICOLOR"), variable("CLICOLOR_FORCE"));
-        let around = Surroundings {
-            terminal,
-            term: term.as_deref(),
-            no_color: no_color.as_deref(),
-            clicolor: clicolor.as_deref(),
-            clicolor_force: forced.as_deref(),
-        };
-        let choice = match choice {
-            ColorChoice::Auto => ColourChoice::Auto,
-            ColorChoice::Always => ColourChoice::Always,
-            ColorChoice::Never => ColourChoice::Never,
-        };
-        let locale = variable("LC_ALL").or_else(|| variable("LC_CTYPE")).or_else(|| variable("LANG"));
-        let style = Style {
-            colours: choice.resolve(&around),
-            glyphs: Glyphs::of_terminal(term.as_deref(), locale.as_deref()),
-            width: console::Term::stderr().size_checked().map_or(110, |(_, columns)| usize::from(columns)),
-        };
-        Self { style, redraw: terminal && term.as_deref() != Some("dumb") }
+        let style = style(choice, terminal, &console::Term::stderr());
+        let is_dumb = environment::variable("TERM").as_deref() == Some("dumb");
+        Self { style, redraw: terminal && !is_dumb }
+    }
+}
+
+/// How output to a screen looks.
+fn style(choice: ColorChoice, terminal: bool, screen: &console::Term) -> Style {
+    let variable = environment::variable;
+    let (term, no_color) = (variable("TERM"), variable("NO_COLOR"));
+    let (clicolor, forced) = (variable("CLICOLOR"), variable("CLICOLOR_FORCE"));
+    let around = Surroundings {
+        terminal,
+        term: term.as_deref(),
+        no_color: no_color.as_deref(),
+        clicolor: clicolor.as_deref(),
+        clicolor_force: forced.as_deref(),
+    };
+    let choice = match choice {
+        ColorChoice::Auto => ColourChoice::Auto,
+        ColorChoice::Always => ColourChoice::Always,
+        ColorChoice::Never => ColourChoice::Never,
+    };
+    let locale = variable("LC_ALL").or_else(|| variable("LC_CTYPE")).or_else(|| variable("LANG"));
+    Style {
+        colours: choice.resolve(&around),
+        glyphs: Glyphs::of_terminal(term.as_deref(), locale.as_deref()),
+        width: screen.size_checked().map_or(110, |(_, columns)| usize::from(columns)),
     }
 }
 

@@ -8,13 +8,16 @@ mod told;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use testbed_model::catalog::{Catalog, SCHEMA, SuiteCatalog};
+use testbed_model::catalog::{Announced, Catalog, Gathering, SCHEMA, SuiteCatalog};
 use testbed_model::lane::{Lane, SuiteKind};
+use testbed_model::selection::Mark;
 use tokio_util::sync::CancellationToken;
 
 pub use self::collect::{Collector, Portion};
 use self::sources::SourceTree;
+use crate::exec::executor::hooks_of;
 use crate::exec::place::Place;
+use crate::exec::pre_commit::{self, HooksError};
 use crate::exec::prepare::PrepareError;
 use crate::host::files;
 
@@ -47,6 +50,14 @@ pub async fn known(
         if keys.contains_key(suite) {
             continue;
         }
+        if lane.kind == SuiteKind::PreCommit {
+            match hooks(place, lane) {
+                Ok(told) => drop(catalog.suites.insert(suite.clone(), told)),
+                Err(error) => drop(catalog.uncollected.insert(suite.clone(), error.to_string())),
+            }
+            keys.insert(suite.clone(), String::new());
+            continue;
+        }
         let key = key(lane, &plugin, tools);
         match read(place, suite).filter(|kept| kept.key == key && tree.still_holds(&kept.sources)) {
             Some(kept) => drop(catalog.suites.insert(suite.clone(), kept)),
@@ -55,6 +66,22 @@ pub async fn known(
         keys.insert(suite.clone(), key);
     }
     Ok(Known { catalog, stale, tree, keys })
+}
+
+/// Hooks are told by their configuration, without any tool.
+fn hooks(place: &Place, lane: &Lane) -> Result<SuiteCatalog, HooksError> {
+    let file = pre_commit::configuration_of(lane);
+    let mut gathering = Gathering::default();
+    for hook in hooks_of(lane, place.root())? {
+        gathering.add(Announced {
+            id: hook.name,
+            file: Some(file.clone()),
+            line: hook.line,
+            marks: vec![Mark { name: lane.test_type.name().to_owned(), ..Mark::default() }],
+            ..Announced::default()
+        });
+    }
+    Ok(gathering.finish())
 }
 
 /// The hash of all that decides a suite's cases beside the project's files.
@@ -77,8 +104,11 @@ fn key(lane: &Lane, plugin: &str, tools: &BTreeMap<String, String>) -> String {
         SuiteKind::Pytest => add(plugin),
         SuiteKind::Cargo => {
             add(lane.expression.as_deref().unwrap_or_default());
-            tools.iter().for_each(|(name, version)| add(&format!("{name} {version}")));
+            for (name, version) in tools {
+                add(&format!("{name} {version}"));
+            }
         }
+        // Hooks are read anew each time.
         SuiteKind::PreCommit => {}
     }
     hash.finalize().to_hex().to_string()

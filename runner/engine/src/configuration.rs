@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
+use testbed_model::project::detect::Layout;
+use tokio_util::sync::CancellationToken;
+
+use crate::host::tree::{self, ListingError};
 
 /// Texts by the names that messages use: paths relative to the configuration's root.
 #[derive(Debug, Clone, Default)]
@@ -57,15 +61,34 @@ impl Texts {
         Ok(Self {
             profiles,
             stacks: folder(root, "compose", "yaml")?,
-            project: self::project(project)?,
+            project: optional(project, "testbed.toml")?,
             images: file(&root.join("images/images.lock.json"))?,
         })
     }
 }
 
-/// The project file of a folder, if it has one.
-pub fn project(folder: &Path) -> Result<Option<String>, ReadError> {
-    let path = folder.join("testbed.toml");
+/// What is known of the layout of a project that has no project file.
+pub async fn layout(project: &Path) -> Result<Layout, ListingError> {
+    let listing = tree::list(project, &CancellationToken::new()).await?;
+    let wanted = listing.files.iter().filter(|file| Layout::wants(file));
+    // A file that cannot be read says nothing, and the names say the rest.
+    let text = |file: &String| Some((file.clone(), fs::read_to_string(project.join(file)).ok()?));
+    let texts = wanted.filter_map(text).collect();
+    let name =
+        project.file_name().map_or_else(|| "project".to_owned(), |name| name.to_string_lossy().into_owned());
+    let mut files = listing.files;
+    files.sort_unstable();
+    Ok(Layout { name, files, texts })
+}
+
+/// A file that the user names on the command line.
+pub fn named(path: &Path) -> Result<String, ReadError> {
+    file(path)
+}
+
+/// A file of the project under test, where it is there.
+pub fn optional(project: &Path, name: &str) -> Result<Option<String>, ReadError> {
+    let path = project.join(name);
     if path.exists() { file(&path).map(Some) } else { Ok(None) }
 }
 

@@ -1,5 +1,6 @@
 //! The only door to the operating system: clock, environment, files, processes, signals.
 
+pub mod changes;
 pub mod clock;
 pub mod environment;
 pub mod facts;
@@ -11,5 +12,6 @@ pub mod process;
 pub mod processors;
 pub mod readable;
 pub mod signals;
+pub mod texts;
 pub mod tool;
 pub mod tree;

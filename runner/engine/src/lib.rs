@@ -7,6 +7,7 @@ pub mod agent;
 pub mod catalog;
 pub mod configuration;
 pub mod docker;
+pub mod durations;
 pub mod events;
 pub mod exec;
 pub mod host;

@@ -60,12 +60,25 @@ pub trait Effects: Send + Sync + 'static {
 }
 
 /// What a run amounts to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunOutcome {
     /// Cases of all lanes.
     pub counts: Counts,
     /// What ended badly besides cases.
     pub damage: Damage,
+    /// How long the lanes took, in the order in which they ended.
+    pub took: Vec<LaneTook>,
+}
+
+/// How long a lane took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LaneTook {
+    /// Which.
+    pub lane: LaneId,
+    /// All of it.
+    pub took_ms: Millis,
+    /// Its executed cases.
+    pub cases: Vec<(String, Millis)>,
 }
 
 /// Performs a plan and returns when everything that it made is gone again, also when it was cancelled.
@@ -268,7 +281,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn finish(&mut self, lane: usize, end: LaneEnd) {
-        let LaneEnd { counts, failure, .. } = end;
+        let LaneEnd { counts, failure, times: cases, .. } = end;
         self.outcome.counts = sum(self.outcome.counts, counts);
         if let Some(failure) = &failure
             && !self.outcome.damage.interrupted
@@ -278,7 +291,9 @@ impl<E: Effects> Driver<E> {
         }
         let now = self.events.clock().elapsed_ms();
         let took_ms = self.started.remove(&lane).map_or(0, |started| now.saturating_sub(started));
-        self.events.emit(Event::LaneFinished { lane: self.id(lane), counts, took_ms, failure });
+        let lane = self.id(lane);
+        self.outcome.took.push(LaneTook { lane: lane.clone(), took_ms, cases });
+        self.events.emit(Event::LaneFinished { lane, counts, took_ms, failure });
     }
 
     fn warn(&mut self, error: &StackError) {
@@ -288,7 +303,7 @@ impl<E: Effects> Driver<E> {
     }
 
     fn id(&self, lane: usize) -> LaneId {
-        let unknown = || LaneId { suite: String::new(), profile: None };
+        let unknown = || LaneId { suite: String::new(), part: None, profile: None };
         self.plan.lanes.get(lane).map_or_else(unknown, |lane| lane.id.clone())
     }
 

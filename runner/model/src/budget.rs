@@ -343,7 +343,7 @@ mod tests {
         let id = |name: &str| format!("{suite}::{name}");
         durations.cases.extend(cases.iter().map(|(name, cost)| (id(name), *cost)));
         Load {
-            lane: LaneId { suite: suite.to_owned(), profile: None },
+            lane: LaneId { suite: suite.to_owned(), part: None, profile: None },
             test_type: TestType::Unit,
             workers,
             fixed_ms,

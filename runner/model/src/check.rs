@@ -3,6 +3,7 @@
 //! Each rule looks at the catalog and at what the project file says, and tells findings; cases of one file with the same trouble
 //! are told once. Nothing is executed, and the day comes from outside.
 
+mod feature;
 mod fix;
 mod github;
 mod marker;
@@ -22,6 +23,7 @@ use crate::lane::SuiteKind;
 use crate::project::{LaneRule, Naming, Quarantine, Suite, Vocabulary};
 use crate::stack::Millis;
 
+pub use feature::features;
 pub use fix::{Edit, Fix, FixError, apply};
 pub use github::annotations;
 pub use sarif::sarif;
@@ -33,7 +35,7 @@ pub struct Inputs<'a> {
     pub project_file: &'a str,
     /// The project's suites.
     pub suites: &'a [Suite],
-    /// Their cases.
+    /// Their cases. Of a suite that is not among them nothing is known, and nothing is said.
     pub catalog: &'a Catalog,
     /// The markers that the project knows.
     pub vocabulary: &'a Vocabulary,
@@ -95,6 +97,16 @@ pub enum Level {
     Error,
     /// It is told.
     Warning,
+}
+
+impl Level {
+    /// The name, as in files and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+        }
+    }
 }
 
 /// What is looked for.

@@ -8,11 +8,15 @@ use serde::{Deserialize, Serialize};
 use crate::stack::Millis;
 use crate::tier::TestType;
 
-/// A lane's name: the suite, and the profile whose stack it runs against: `e2e@mocker`, `lint`.
+/// A lane's name: the suite, the part of it that a lane of the project file lets through, and the profile whose stack it runs
+/// against: `lint`, `e2e@mocker`, `tests/cpu-parallel@mocker`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LaneId {
     /// Suite.
     pub suite: String,
+    /// The lane of the project file, where it divides the suite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// Profile, for a suite that needs a stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
@@ -20,9 +24,13 @@ pub struct LaneId {
 
 impl fmt::Display for LaneId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.suite)?;
+        if let Some(part) = &self.part {
+            write!(f, "/{part}")?;
+        }
         match &self.profile {
-            Some(profile) => write!(f, "{}@{profile}", self.suite),
-            None => f.write_str(&self.suite),
+            Some(profile) => write!(f, "@{profile}"),
+            None => Ok(()),
         }
     }
 }

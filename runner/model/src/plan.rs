@@ -1,6 +1,8 @@
 //! The plan: the whole decision as a value, made before anything starts.
 
+mod deal;
 mod decide;
+mod diff;
 mod distribute;
 mod environment;
 mod error;
@@ -9,6 +11,7 @@ mod filter;
 mod harden;
 mod judge;
 mod lower;
+mod names;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -20,6 +23,7 @@ use crate::stack::Stack;
 use crate::tier::Tier;
 
 pub use decide::{Explained, Inputs, choose, collectable, explain, plan};
+pub use diff::{Moved, PlanDiff, Setting, diff};
 pub use environment::{Choice, Environment};
 pub use error::PlanError;
 pub use expression::tier_expression;

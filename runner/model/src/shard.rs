@@ -235,7 +235,7 @@ mod tests {
 
     fn case(suite: &str, profile: &str, file: &str, id: usize, cost_ms: u64) -> Dealt {
         Dealt {
-            lane: LaneId { suite: suite.to_owned(), profile: Some(profile.to_owned()) },
+            lane: LaneId { suite: suite.to_owned(), part: None, profile: Some(profile.to_owned()) },
             file: Some(file.to_owned()),
             id: format!("{file}::test_{id}"),
             cost_ms,

@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn a_story_without_its_beginning_is_told_as_far_as_it_was_heard() {
-        let lane = LaneId { suite: "unit".into(), profile: None };
+        let lane = LaneId { suite: "unit".into(), part: None, profile: None };
         let events = [
             stamped(7, Event::CaseStarted { lane: lane.clone(), case: "a".into() }),
             stamped(9, Event::LaneOutput { lane, line: "\u{1b}[1mhello".into() }),

@@ -54,7 +54,7 @@ pub async fn list(settings: &Settings, args: &ListArgs) -> Result<ExitCode, Fail
         cases: args.cases.clone(),
         ..ChoiceArgs::default()
     };
-    let question = preparation.question(Tier::Release, &choice)?;
+    let question = preparation.question(Tier::Release, &choice).await?;
     let ask = if args.no_collect { Ask::Nobody } else { Ask::WhoIsHere };
     let catalog = collection::catalog(settings, &question, ask).await?;
     // A marker that nobody knows is refused here as it is by a plan.
@@ -77,7 +77,7 @@ type Chosen<'c> = BTreeMap<&'c str, Vec<Entry<'c>>>;
 
 fn chosen<'c>(catalog: &'c Catalog, question: &Question<'_>) -> Chosen<'c> {
     let of_suite = |(name, known): (&'c String, &'c SuiteCatalog)| {
-        let filter = Filter::new(&question.choice, known, &question.vocabulary);
+        let filter = Filter::new(&question.choice, known, question.vocabulary());
         (name.as_str(), known.entries().filter(|entry| filter.fits(entry)).collect())
     };
     catalog.suites.iter().map(of_suite).collect()
@@ -88,7 +88,7 @@ fn as_json<'c>(catalog: &'c Catalog, chosen: &Chosen<'c>, question: &Question<'_
         id: &entry.row.id,
         file: entry.file,
         line: entry.row.line,
-        markers: complete(entry.marks, &question.vocabulary),
+        markers: complete(entry.marks, question.vocabulary()),
         fixtures: entry.fixtures,
     };
     let suites = chosen.iter().filter_map(|(name, entries)| {
@@ -129,12 +129,12 @@ fn markers(catalog: &Catalog, question: &Question<'_>) -> String {
     for known in catalog.suites.values() {
         meanings.extend(known.declared.iter().map(|(name, meaning)| (name.as_str(), meaning.as_str())));
         for entry in known.entries() {
-            for mark in complete(entry.marks, &question.vocabulary) {
+            for mark in complete(entry.marks, question.vocabulary()) {
                 *counts.entry(mark.name).or_default() += 1;
             }
         }
     }
-    for (name, meaning) in question.vocabulary.groups.values().flatten() {
+    for (name, meaning) in question.vocabulary().groups.values().flatten() {
         meanings.entry(name).or_insert(meaning);
         counts.entry(name.clone()).or_default();
     }

@@ -6,37 +6,56 @@ use testbed_model::catalog::{Catalog, FindingKind};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::nearest::nearest;
-use testbed_model::plan::{Environment, Explained, Plan, Verdict};
+use testbed_model::plan::{Environment, Explained, Plan, Verdict, diff};
 use testbed_model::profile::Origin;
 
 use crate::args::PlanArgs;
+use crate::budgeting::Forecast;
 use crate::collection::{self, Ask};
 use crate::failure::{Bug, Failure, OutputError};
-use crate::preparation::{Preparation, Question};
+use crate::plan_file;
+use crate::preparation::{Decided, Preparation, Question};
 use crate::settings::Settings;
 
 /// Prints the plan, its canonical JSON, each value with its origin, or why a case is in it.
 pub async fn plan(settings: &Settings, args: &PlanArgs) -> Result<ExitCode, Failure> {
+    if let [before, after] = args.diff.as_slice() {
+        return compare(&plan_file::read(before)?, &plan_file::read(after)?, args.json);
+    }
     let preparation = Preparation::read(settings, &args.choice.profiles).await?;
     if args.explain.as_deref() == Some("") {
         super::print(&preparation.environments.iter().map(explained).collect::<String>())?;
         return Ok(ExitCode::Passed);
     }
-    let question = preparation.question(args.tier, &args.choice)?;
+    let question = preparation.question(args.tier, &args.choice).await?;
     let ask = if args.no_collect { Ask::Nobody } else { Ask::WhoIsHere };
     let catalog = collection::catalog(settings, &question, ask).await?;
     if let Some(case) = &args.explain {
         super::print(&why(&question, &catalog, case)?)?;
         return Ok(ExitCode::Passed);
     }
-    let plan = question.plan(&catalog)?;
+    let Decided { plan, remarks, forecast, .. } = question.plan(&catalog)?;
+    super::remark(settings, &remarks);
     if args.json {
         let bytes = plan.canonical_json().map_err(|error| OutputError(error.into()))?;
         super::print(&format!("{}\n", String::from_utf8_lossy(&bytes)))?;
     } else {
-        super::print(&(readable(&plan)? + &not_collected(&catalog)))?;
+        super::print(&(readable(&plan, &forecast)? + &not_collected(&catalog)))?;
     }
     Ok(if plan.lanes.is_empty() { ExitCode::NothingSelected } else { ExitCode::Passed })
+}
+
+/// What differs between two plans. That they differ is an answer and no failure.
+fn compare(before: &Plan, after: &Plan, json: bool) -> Result<ExitCode, Failure> {
+    let difference = diff(before, after);
+    if json {
+        super::print_json(&difference)?;
+    } else if difference.is_empty() {
+        super::print("the plans say the same\n")?;
+    } else {
+        super::print(&difference.readable())?;
+    }
+    Ok(ExitCode::Passed)
 }
 
 /// No suite has a case of that id.
@@ -99,9 +118,10 @@ fn not_collected(catalog: &Catalog) -> String {
 }
 
 /// Stacks, lanes and what is left out, for a person.
-fn readable(plan: &Plan) -> Result<String, Failure> {
+fn readable(plan: &Plan, forecast: &Forecast) -> Result<String, Failure> {
     let id = plan.id().map_err(|error| Bug(error.to_string()))?;
     let mut out = format!("plan {} of tier {} for project {}\n", id.0, plan.tier, plan.project);
+    let _ = writeln!(out, "{}", forecast.line());
     if !plan.stacks.is_empty() {
         out.push_str("\nstacks\n");
     }

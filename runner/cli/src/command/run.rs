@@ -1,6 +1,7 @@
 //! `testbed run`: resolve, plan, do, tell.
 
 use testbed_engine::docker::Daemon;
+use testbed_engine::durations;
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
 use testbed_engine::schedule::RunOutcome;
@@ -14,10 +15,12 @@ use testbed_model::tier::Tier;
 use testbed_model::verdict;
 
 use crate::args::RunArgs;
+use crate::budgeting::{self, Forecast};
 use crate::collection::{self, Ask};
 use crate::execution;
 use crate::failure::{Bug, Failure};
-use crate::preparation::Preparation;
+use crate::plan_file;
+use crate::preparation::{Decided, Preparation};
 use crate::recording;
 use crate::run_session::{RunSession, missing_tools};
 use crate::settings::Settings;
@@ -26,11 +29,9 @@ use crate::telling::{Show, Telling};
 /// Runs a tier.
 pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failure> {
     let clock = Clock::start();
-    let tier = args.tier.unwrap_or(Tier::Premerge);
-    let mut preparation = Preparation::read(settings, &args.choice.profiles).await?;
-    let question = preparation.question(tier, &args.choice)?;
-    let catalog = collection::catalog(settings, &question, Ask::Tools(missing_tools(args.yes))).await?;
-    let plan = question.plan(&catalog)?;
+    let (mut preparation, decided) = decide(settings, args).await?;
+    let Decided { plan, remarks, budgets, .. } = decided;
+    let tier = plan.tier;
     let daemon = Daemon::connect().await?;
     preparation.facts.daemon = Some(daemon.facts().await?);
     let (events, receiver) = Events::channel(clock);
@@ -41,7 +42,9 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
     let show = if args.json { Show::Json } else { Show::Progress };
     let telling = Telling::begin(receiver, show, settings.screen, Some(store), session.cancel.clone());
     session.events.emit(started);
-    collection::warnings(&catalog).into_iter().for_each(|warning| session.events.emit(warning));
+    for message in remarks {
+        session.events.emit(Event::Warning { message, hint: None });
+    }
 
     let missing = missing_tools(args.yes);
     let result = execution::execute(settings, &preparation, &plan, &session, missing, &mut manifest).await;
@@ -49,7 +52,15 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
         Ok(outcome) => (outcome, None),
         Err(failure) => (RunOutcome::default(), Some(failure)),
     };
-    let code = exit_code(&outcome, failure.as_ref(), session.is_interrupted());
+    let overruns = budgeting::overruns(&plan, &budgets, clock.elapsed_ms(), &outcome.took);
+    for message in budgeting::messages(&overruns) {
+        session.events.emit(Event::Warning { message, hint: None });
+    }
+    let code = match exit_code(&outcome, failure.as_ref(), session.is_interrupted()) {
+        ExitCode::Passed if args.enforce_budget && !overruns.is_empty() => ExitCode::BudgetExceeded,
+        code => code,
+    };
+    learn(settings, &plan, &outcome);
     if let Some(failure) = &failure {
         session.events.emit(failure.event());
     }
@@ -69,6 +80,34 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
         Some(failure) if code != ExitCode::Interrupted => Err(failure),
         _ => Ok(code),
     }
+}
+
+/// What is to be done: what the plan file says, or what the question amounts to once its cases are known.
+async fn decide(settings: &Settings, args: &RunArgs) -> Result<(Preparation, Decided), Failure> {
+    if let Some(file) = &args.plan {
+        let plan = plan_file::read(file)?;
+        let preparation = Preparation::read(settings, &[]).await?;
+        plan_file::check_images(&plan, &preparation.images)?;
+        let budgets = preparation.project().await?.budgets;
+        let durations = durations::read(&settings.state);
+        let forecast = Forecast::of(&plan, &budgets, &durations, preparation.facts.cores);
+        let remarks = forecast.warning().into_iter().collect();
+        return Ok((preparation, Decided { plan, remarks, forecast, budgets }));
+    }
+    let tier = args.tier.unwrap_or(Tier::Premerge);
+    let preparation = Preparation::read(settings, &args.choice.profiles).await?;
+    let question = preparation.question(tier, &args.choice).await?;
+    let catalog = collection::catalog(settings, &question, Ask::Tools(missing_tools(args.yes))).await?;
+    let mut decided = question.plan(&catalog)?;
+    decided.remarks.extend(collection::remarks(&catalog));
+    drop(question);
+    Ok((preparation, decided))
+}
+
+/// Keeps how long cases took, for the next plan. That it cannot be kept is no failure of this run.
+fn learn(settings: &Settings, plan: &Plan, outcome: &RunOutcome) {
+    let lessons = budgeting::lessons(plan, &outcome.took);
+    let _ = durations::learn(&settings.state, lessons.iter().map(|(case, millis)| (case.as_str(), *millis)));
 }
 
 /// The first event: what is going to happen.

@@ -8,9 +8,11 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::{Site, command};
 
 /// Every verb that a person can see, with the verbs below it.
-const VERBS: [&[&str]; 12] = [
+const VERBS: [&[&str]; 15] = [
     &["run"],
     &["plan"],
+    &["list"],
+    &["check"],
     &["up"],
     &["down"],
     &["images"],
@@ -20,6 +22,7 @@ const VERBS: [&[&str]; 12] = [
     &["images", "export"],
     &["images", "import"],
     &["gc"],
+    &["schema"],
     &["completions"],
 ];
 
@@ -80,7 +83,7 @@ fn the_version_is_one_line() {
 
 #[test]
 fn what_cannot_be_understood_says_what_was_meant() {
-    let lines: [&[&str]; 16] = [
+    let lines: [&[&str]; 19] = [
         &["premrege"],
         &["imagse", "list"],
         &["kubernetes"],
@@ -92,6 +95,9 @@ fn what_cannot_be_understood_says_what_was_meant() {
         &["premerge", "--profile"],
         &["premerge", "--color", "alwys"],
         &["plan", "--json", "--explain"],
+        &["check", "--json", "--format", "sarif"],
+        &["check", "--format", "xml"],
+        &["schema", "compose"],
         &["up", "--once", "--detach"],
         &["up", "--keep", "1h"],
         &["images", "lst"],
@@ -178,4 +184,6 @@ fn bash_completes_verbs_and_flags() {
     assert_eq!(complete("testbed pl"), "plan\n");
     assert_eq!(complete("testbed images ver"), "verify\n");
     assert_eq!(complete("testbed plan --exp"), "--explain\n");
+    assert_eq!(complete("testbed schema pro"), "project\nprofile\n");
+    assert_eq!(complete("testbed check --format s"), "sarif\n");
 }

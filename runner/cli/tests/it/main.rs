@@ -10,6 +10,7 @@
 #[path = "../site/mod.rs"]
 mod site;
 
+mod check;
 mod command_line;
 mod compose_file;
 mod daemon_address;
@@ -19,3 +20,4 @@ mod output;
 mod plan;
 mod profile;
 mod project_file;
+mod schema;

@@ -11,8 +11,16 @@ use crate::site::terminal::{is_coloured, on_terminal};
 use crate::site::{Ended, Site};
 
 /// Commands that print and need no daemon.
-const PRINTING: [&[&str]; 5] =
-    [&["plan"], &["plan", "--json"], &["plan", "--explain"], &["completions", "bash"], &["--help"]];
+const PRINTING: [&[&str]; 8] = [
+    &["plan"],
+    &["plan", "--json"],
+    &["plan", "--explain"],
+    &["check", "--no-collect"],
+    &["check", "--no-collect", "--format", "sarif"],
+    &["schema", "project"],
+    &["completions", "bash"],
+    &["--help"],
+];
 
 /// A variable and its value.
 type Setting = (&'static str, &'static str);

@@ -11,15 +11,19 @@ fn with_line(line: &str) -> Site {
 }
 
 #[test]
-fn a_project_without_a_project_file_says_where_it_was_looked_for() {
-    let site = Site::small().without("testbed.toml");
-    insta::assert_snapshot!(site.refuses(["plan"], ExitCode::Usage), @r"
-    error: no `testbed.toml` in `[site]`
-    hint: name the project's folder by `--project PATH`; README.md shows a small testbed.toml
-    ");
-    insta::assert_snapshot!(site.refuses(["premerge"], ExitCode::Usage), @r"
-    error: no `testbed.toml` in `[site]`
-    hint: name the project's folder by `--project PATH`; README.md shows a small testbed.toml
+fn a_project_without_a_project_file_is_told_from_its_layout_or_refused() {
+    let ended = Site::small().without("testbed.toml").testbed(["plan"]);
+    assert_eq!(ended.code(), ExitCode::Passed, "{}", ended.told());
+    assert!(
+        ended.err.contains("there is no `testbed.toml`; the suites are told from `tests`"),
+        "{}",
+        ended.err
+    );
+    assert!(ended.out.contains("\nlanes\n  tests "), "{}", ended.out);
+    let site = Site::small().with("empty/README.md", "nothing to test\n");
+    insta::assert_snapshot!(site.refuses(["plan", "--project", "empty"], ExitCode::Usage), @"
+    error: testbed.toml:1:1: the project `empty` has no such file, and nothing in it looks like tests
+    hint: write one with `[project]` and `[[suite]]`
     ");
 }
 

@@ -1,10 +1,9 @@
 //! Collecting: each suite's tool is asked for its cases in a container of its own, a few at a time.
 
 use futures_util::StreamExt as _;
-use testbed_model::catalog::{Announced, Catalog, Gathering, SuiteCatalog};
+use testbed_model::catalog::{Catalog, SuiteCatalog};
 use testbed_model::event::Event;
 use testbed_model::lane::{Lane, SuiteKind};
-use testbed_model::selection::Mark;
 use tokio_util::sync::CancellationToken;
 
 use super::told::{CargoCatalog, PytestCatalog, Told};
@@ -12,12 +11,11 @@ use super::{Known, keep};
 use crate::docker::Daemon;
 use crate::events::Events;
 use crate::exec::drive::Drive;
-use crate::exec::executor::hooks_of;
 use crate::exec::heard::Decoder;
 use crate::exec::place::Place;
 use crate::exec::prepare::{self, PrepareError, Progress};
 use crate::exec::site::Assembly;
-use crate::exec::{cargo, pre_commit, pytest};
+use crate::exec::{cargo, pytest};
 
 /// Asks tools for their cases.
 #[derive(Debug)]
@@ -63,35 +61,12 @@ impl Collector<'_> {
     async fn suite(&self, lane: &Lane, known: &Known) -> Portion {
         let step = format!("collecting the cases of `{}`", lane.id.suite);
         self.events.emit(Event::LanePreparing { lane: lane.id.clone(), step });
-        let mut catalog = match lane.kind {
-            SuiteKind::PreCommit => self.hooks(lane).map_err(words)?,
-            SuiteKind::Pytest | SuiteKind::Cargo => self.ask(lane, known).await?,
-        };
+        let mut catalog = self.ask(lane, known).await?;
         catalog.key = known.keys.get(&lane.id.suite).cloned().unwrap_or_default();
         keep(self.place, &lane.id.suite, &catalog).map_err(words)?;
         let cases = catalog.cases.len();
         let step = format!("collected {cases} cases");
         self.events.emit(Event::LanePreparing { lane: lane.id.clone(), step });
-        Ok(catalog)
-    }
-
-    /// Hooks are told by their configuration, without any tool.
-    fn hooks(&self, lane: &Lane) -> Result<SuiteCatalog, PrepareError> {
-        let file = pre_commit::configuration_of(lane);
-        let mut gathering = Gathering::default();
-        for hook in hooks_of(lane, self.place.root())? {
-            gathering.add(Announced {
-                id: hook.name,
-                file: Some(file.clone()),
-                line: hook.line,
-                marks: vec![Mark { name: lane.test_type.name().to_owned(), ..Mark::default() }],
-                ..Announced::default()
-            });
-        }
-        let mut catalog = gathering.finish();
-        let files = std::slice::from_ref(&file);
-        let mut tree = super::SourceTree::new(self.place.root(), files);
-        catalog.sources.files = tree.sources(files, &[]).files;
         Ok(catalog)
     }
 

@@ -46,12 +46,14 @@ pub struct LaneEnd {
     pub failure: Option<LaneFailure>,
     /// Why its stack cannot serve another lane.
     pub broken_stack: Option<String>,
+    /// How long each executed case took.
+    pub times: Vec<(String, Millis)>,
 }
 
 impl LaneEnd {
     /// A lane that ended before any of its cases was known.
     pub fn without_cases(failure: LaneFailure) -> Self {
-        Self { counts: Counts::default(), failure: Some(failure), broken_stack: None }
+        Self { counts: Counts::default(), failure: Some(failure), broken_stack: None, times: Vec::new() }
     }
 }
 
@@ -150,13 +152,18 @@ impl Drive<'_> {
         if let Some(cut) = cut {
             let failure = book.failure(cut.reason(), false);
             book.close(&cut).await;
-            return LaneEnd { counts: book.counts(), failure: Some(failure), broken_stack: None };
+            return LaneEnd {
+                counts: book.counts(),
+                failure: Some(failure),
+                broken_stack: None,
+                times: book.take_times(),
+            };
         }
         let (judged, environment) = self.judge(container, book).await;
         let reason = judged.clone().unwrap_or_else(|| "its tool ended without executing it".to_owned());
         book.close(&Cut::ToolEnded(reason)).await;
         let failure = judged.map(|message| book.failure(message, environment));
-        LaneEnd { counts: book.counts(), failure, broken_stack: None }
+        LaneEnd { counts: book.counts(), failure, broken_stack: None, times: book.take_times() }
     }
 
     /// The end of a lane whose stack broke: what the service said last explains it, not what the tool said.
@@ -164,7 +171,12 @@ impl Drive<'_> {
         let Broken { message, log } = broken;
         book.close(&Cut::Environment(message.clone())).await;
         let failure = LaneFailure { message: message.clone(), environment: true, log };
-        LaneEnd { counts: book.counts(), failure: Some(failure), broken_stack: Some(message) }
+        LaneEnd {
+            counts: book.counts(),
+            failure: Some(failure),
+            broken_stack: Some(message),
+            times: book.take_times(),
+        }
     }
 
     /// Why a lane that ended by itself failed beyond its cases, and whether the environment is at fault.
@@ -190,7 +202,12 @@ impl Drive<'_> {
     async fn end_of_daemon(&self, book: &mut Book<'_>, error: &DaemonError) -> LaneEnd {
         let failure = book.failure(error.to_string(), true);
         book.close(&Cut::Environment(error.to_string())).await;
-        LaneEnd { counts: book.counts(), failure: Some(failure), broken_stack: None }
+        LaneEnd {
+            counts: book.counts(),
+            failure: Some(failure),
+            broken_stack: None,
+            times: book.take_times(),
+        }
     }
 
     /// Does what a case asked for and gives the order that answers it.

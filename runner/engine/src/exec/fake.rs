@@ -134,6 +134,6 @@ impl Effects for FakeExecutor {
         let broken_stack = stack
             .filter(|_| fake.breaks_stack)
             .map(|stack| format!("a service of `{}` ended", stack.profile));
-        LaneEnd { counts: fake.counts, failure: fake.failure, broken_stack }
+        LaneEnd { counts: fake.counts, failure: fake.failure, broken_stack, times: Vec::new() }
     }
 }

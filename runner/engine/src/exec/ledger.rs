@@ -45,6 +45,8 @@ pub struct Ledger {
     /// Ids in the order of announcement, so that what never ran is reported in that order.
     order: Vec<String>,
     counts: Counts,
+    /// How long each executed case took, in the order in which they ended.
+    times: Vec<(String, Millis)>,
 }
 
 impl Ledger {
@@ -93,6 +95,9 @@ impl Ledger {
             result.case.markers.clone_from(&case.markers);
         }
         self.counts.add(&result);
+        if result.outcome != Outcome::Skipped {
+            self.times.push((id, result.duration_ms));
+        }
         Some((result, began))
     }
 
@@ -111,6 +116,11 @@ impl Ledger {
     /// Counts of the cases that have ended.
     pub const fn counts(&self) -> Counts {
         self.counts
+    }
+
+    /// Takes the times of the cases that came to an end by themselves.
+    pub fn take_times(&mut self) -> Vec<(String, Millis)> {
+        std::mem::take(&mut self.times)
     }
 
     /// Ends all that has not ended: what ran, by the reason; what did not, as skipped. Each with its start.

@@ -230,7 +230,7 @@ pub(crate) mod tests {
 
     pub(crate) fn lane(kind: SuiteKind, suite: &str, profile: Option<&str>) -> Lane {
         Lane {
-            id: LaneId { suite: suite.to_owned(), profile: profile.map(str::to_owned) },
+            id: LaneId { suite: suite.to_owned(), part: None, profile: profile.map(str::to_owned) },
             kind,
             test_type: TestType::E2e,
             image: "tests".to_owned(),

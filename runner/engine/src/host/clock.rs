@@ -4,6 +4,8 @@
 use std::time::Instant;
 
 use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 /// A clock that remembers when it was started.
 #[derive(Clone, Copy, Debug)]
@@ -36,4 +38,9 @@ impl Clock {
 /// The wall time.
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// The day, everywhere the same.
+pub fn today() -> Date {
+    now().to_zoned(TimeZone::UTC).date()
 }

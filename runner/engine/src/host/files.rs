@@ -52,10 +52,26 @@ impl std::fmt::Display for Identity {
 
 /// Replaces a file's content in one step. The temporary file stands beside it, where a rename is atomic.
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    replace(path, content, 0o644, None)
+}
+
+/// Replaces the content of a file that is there in one step. It keeps its mode, and its owner where this process may give files
+/// away.
+pub fn rewrite_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    let meta = path.metadata()?;
+    let owner = Identity { uid: meta.uid(), gid: meta.gid() };
+    let given = Some(owner).filter(|owner| Identity::own().is_root() && *owner != Identity::own());
+    replace(path, content, meta.mode() & 0o7777, given)
+}
+
+fn replace(path: &Path, content: &[u8], mode: u32, owner: Option<Identity>) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     file.write_all(content)?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
+    if let Some(owner) = owner {
+        std::os::unix::fs::fchown(file.as_file(), Some(owner.uid), Some(owner.gid))?;
+    }
+    file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
     file.as_file().sync_all()?;
     file.persist(path).map(drop).map_err(|error| error.error)
 }

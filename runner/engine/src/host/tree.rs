@@ -9,6 +9,8 @@ use std::io;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Component, Path, PathBuf};
 
+use testbed_model::exit_code::ExitCode;
+use testbed_model::hint::Hint;
 use tokio_util::sync::CancellationToken;
 
 use super::files::Identity;
@@ -45,6 +47,19 @@ pub enum ListingError {
         /// Why.
         source: io::Error,
     },
+}
+
+impl Hint for ListingError {
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Git { .. } => Some("`git status` in that folder shows the same".to_owned()),
+            Self::Process(_) | Self::Io { .. } => None,
+        }
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Environment
+    }
 }
 
 /// A copy stopped at one file.

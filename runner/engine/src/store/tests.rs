@@ -54,7 +54,7 @@ fn manifest(exit_code: Option<ExitCode>) -> Manifest {
 }
 
 fn lane() -> LaneId {
-    LaneId { suite: "e2e".to_owned(), profile: Some("mocker".to_owned()) }
+    LaneId { suite: "e2e".to_owned(), part: None, profile: Some("mocker".to_owned()) }
 }
 
 fn stamped(seq: u64, event: Event) -> Stamped {

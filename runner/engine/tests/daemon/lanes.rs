@@ -63,7 +63,7 @@ impl Bench {
         fs::create_dir(project.path().join("deep")).unwrap();
         fs::write(project.path().join("deep/file"), "content").unwrap();
         let lane = Lane {
-            id: LaneId { suite: "suite".to_owned(), profile: profile.map(str::to_owned) },
+            id: LaneId { suite: "suite".to_owned(), part: None, profile: profile.map(str::to_owned) },
             kind: SuiteKind::Pytest,
             test_type: TestType::E2e,
             image: "nothing".to_owned(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Edit, Finding, Fix, Level, Rule};
+use super::{Edit, Finding, Fix, Rule};
 
 const SCHEMA: &str =
     "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
@@ -31,7 +31,7 @@ fn describe(rule: Rule) -> Value {
     json!({
         "id": rule.name(),
         "shortDescription": { "text": rule.summary() },
-        "defaultConfiguration": { "level": level(rule.level()) },
+        "defaultConfiguration": { "level": rule.level().name() },
     })
 }
 
@@ -40,7 +40,7 @@ fn result(finding: &Finding) -> Value {
     let mut result = json!({
         "ruleId": finding.rule.name(),
         "ruleIndex": Rule::ALL.iter().position(|rule| *rule == finding.rule),
-        "level": level(finding.level),
+        "level": finding.level.name(),
         "message": { "text": format!("{}{hint}", finding.message) },
         "partialFingerprints": { "testbed/v1": fingerprint(finding) },
     });
@@ -107,13 +107,6 @@ fn uri(path: &str) -> String {
         _ => format!("%{byte:02X}"),
     };
     path.bytes().map(escape).collect()
-}
-
-fn level(level: Level) -> &'static str {
-    match level {
-        Level::Error => "error",
-        Level::Warning => "warning",
-    }
 }
 
 /// What a finding is, without its line: it stays the same finding when something above it changes.

@@ -118,8 +118,9 @@ fn gathered(cases: &[(&str, &[&str])]) -> SuiteCatalog {
     gathering.finish()
 }
 
+/// A pattern of case ids: a parameter may hold `/`.
 fn pattern(text: &str) -> FilePattern {
-    let matcher = GlobBuilder::new(text).literal_separator(true).build().unwrap().compile_matcher();
+    let matcher = GlobBuilder::new(text).literal_separator(false).build().unwrap().compile_matcher();
     FilePattern { text: text.to_owned(), matcher }
 }
 
@@ -224,6 +225,18 @@ fn a_file_that_two_suites_divide_is_told_once() {
     t/a.py:30 aliased-spelling: `test_3` has the marker `pre_merge` in the older spelling `premerge`
       hint: write `pre_merge`
     ");
+}
+
+#[test]
+fn a_case_that_a_suite_nobody_knows_may_execute_is_not_told_to_never_run() {
+    let mut world = World::new(&[("e/a.py::test_1", &["gpu_0"]), ("t/a.py::test_2", &["gpu_0"])]);
+    let never = |world: &World| {
+        let findings = world.findings().into_iter().filter(|finding| finding.rule == Rule::NeverRun);
+        findings.filter_map(|finding| finding.case).collect::<Vec<_>>()
+    };
+    assert_eq!(never(&world), ["t/a.py::test_2"]);
+    world.catalog.suites.insert("e2e".to_owned(), SuiteCatalog::default());
+    assert_eq!(never(&world), ["e/a.py::test_1", "t/a.py::test_2"]);
 }
 
 #[test]

@@ -3,15 +3,21 @@
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::civil::Date;
+
+use super::deal::{keep_share, name_files};
 use super::distribute::Distribution;
-use super::judge::{Candidate, Judge, Step};
+use super::judge::{Candidate, Judge, Seat, Step};
+use super::names::{check_choice, check_names, check_patterns, find};
 use super::verdict::{SkipGroup, SkipReason, Verdict};
 use super::{Choice, Environment, Plan, PlanError, SCHEMA, SkippedLane, plan_stack, tier_expression};
+use crate::budget::Durations;
 use crate::catalog::{Catalog, SuiteCatalog};
+use crate::changes::Impact;
 use crate::facts::Facts;
 use crate::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
-use crate::profile::{BASE, ProfileError, Resolved};
-use crate::project::{Project, Suite, Vocabulary};
+use crate::profile::{BASE, Resolved};
+use crate::project::{LaneRule, Project, Suite, Vocabulary};
 use crate::selection::Expression;
 use crate::stack::{Limits, Stack};
 use crate::tier::{TestType, Tier};
@@ -42,6 +48,12 @@ pub struct Inputs<'a> {
     pub catalog: &'a Catalog,
     /// What markers mean in this project.
     pub vocabulary: &'a Vocabulary,
+    /// The day, which decides what is quarantined.
+    pub today: Date,
+    /// What a change of files concerns, where only that is asked for.
+    pub impact: Option<&'a Impact>,
+    /// How long cases take, which decides how shards are dealt out.
+    pub durations: &'a Durations,
 }
 
 /// Decides what a tier's run does.
@@ -67,18 +79,16 @@ pub fn explain(inputs: &Inputs<'_>, case: &str) -> Result<Vec<Explained>, PlanEr
     let mut explained = Vec::new();
     for suite in &inputs.project.suites {
         let Some(known) = inputs.catalog.suites.get(&suite.name) else { continue };
-        let Some(row) = known.cases.iter().find(|row| row.id == case) else { continue };
+        let mut rows = known.cases.iter().enumerate();
+        let Some((at, row)) = rows.find(|(_, row)| row.id == case) else { continue };
         let considered = decision.consider(suite, &environments)?;
         let mut steps = Vec::new();
-        let verdict = match &considered.whole {
-            Some((rule, reason)) => {
-                steps.push(Step { rule, finding: reason.to_string() });
-                Verdict::Skip(reason.clone())
-            }
-            None => {
-                let judge = Judge::new(inputs, suite, known, &considered.candidates, &considered.absent);
-                judge.verdict(&known.entry(row), Some(&mut steps))
-            }
+        let verdict = if let Some((rule, reason)) = &considered.whole {
+            steps.push(Step { rule, finding: reason.to_string() });
+            Verdict::Skip(reason.clone())
+        } else {
+            let judge = Judge::new(inputs, suite, known, &considered.candidates, &considered.absent);
+            judge.verdict(at, &known.entry(row), Some(&mut steps))
         };
         explained.push(Explained { suite: suite.name.clone(), steps, verdict });
     }
@@ -94,7 +104,7 @@ pub fn collectable(inputs: &Inputs<'_>) -> Result<Vec<Lane>, PlanError> {
     let takes_part =
         |suite: &&Suite| suite.tier <= inputs.tier && (asked.is_empty() || asked.contains(&suite.name));
     let suites = inputs.project.suites.iter().filter(takes_part);
-    suites.map(|suite| decision.lane(suite, inputs.base, None, Vec::new())).collect()
+    suites.map(|suite| decision.lane(suite, inputs.base, None, None)).collect()
 }
 
 /// Why one case of a suite is executed or not.
@@ -132,23 +142,6 @@ pub fn choose<'e>(
     })
 }
 
-/// The environment of a name that was given on the command line, if it can run here.
-fn find<'e>(
-    environments: &'e [Environment],
-    name: &str,
-    profiles: &BTreeSet<String>,
-    facts: &Facts,
-) -> Result<&'e Environment, PlanError> {
-    match environments.iter().find(|environment| environment.profile.name == name) {
-        Some(environment) => match environment.unmet(facts) {
-            None => Ok(environment),
-            Some(reason) => Err(PlanError::Unmet { profile: name.to_owned(), reason }),
-        },
-        None if name == BASE => Err(PlanError::NoStack { profile: name.to_owned() }),
-        None => Err(ProfileError::unknown(name, profiles.iter().map(String::as_str)).into()),
-    }
-}
-
 /// Lint first, for it is fast and needs nothing; then what needs no stack; then ever larger parts of the product.
 fn rank(suite: &Suite) -> (bool, u8) {
     let by_type = match (suite.test_type, suite.kind) {
@@ -173,59 +166,6 @@ fn ordered(environments: &[Environment]) -> Vec<&Environment> {
     ordered
 }
 
-/// What the command line names must exist, and be able to run here.
-fn check_choice(inputs: &Inputs<'_>) -> Result<(), PlanError> {
-    for name in &inputs.choice.suites {
-        if inputs.project.suite(name).is_none() {
-            let known = inputs.project.suites.iter().map(|suite| suite.name.as_str());
-            return Err(PlanError::unknown_suite(name, known));
-        }
-    }
-    for name in &inputs.choice.profiles {
-        find(inputs.environments, name, inputs.profiles, inputs.facts)?;
-    }
-    Ok(())
-}
-
-/// A marker that `-m` asks for must be known to somebody, as pytest itself wants it: to a case, to the project's
-/// declarations, or to the vocabulary. Where cases are not known, their tool will tell.
-fn check_names(inputs: &Inputs<'_>) -> Result<(), PlanError> {
-    let Some(expression) = &inputs.choice.markers else { return Ok(()) };
-    let asked = |suite: &&Suite| {
-        let choice = inputs.choice;
-        choice.suites.is_empty() || choice.suites.contains(&suite.name)
-    };
-    let mut known: BTreeSet<&str> = inputs.vocabulary.names().collect();
-    for suite in inputs.project.suites.iter().filter(asked) {
-        let Some(catalog) = inputs.catalog.suites.get(&suite.name) else { return Ok(()) };
-        known.extend(catalog.marks.iter().flatten().map(|mark| mark.name.as_str()));
-        known.extend(catalog.declared.keys().map(String::as_str));
-    }
-    match expression.names().into_iter().find(|name| !known.contains(name.text.as_str())) {
-        None => Ok(()),
-        Some(name) => Err(PlanError::unknown_marker(name, expression.source(), known)),
-    }
-}
-
-/// A profile that a suite names must exist; a pattern may fit none.
-fn check_patterns(inputs: &Inputs<'_>) -> Result<(), PlanError> {
-    for suite in &inputs.project.suites {
-        for pattern in suite.profiles.iter().filter(|pattern| pattern.is_name()) {
-            if !inputs.profiles.contains(&pattern.text) {
-                let message =
-                    format!("the suite `{}` names the unknown profile `{}`", suite.name, pattern.text);
-                let known = inputs.profiles.iter().map(String::as_str).filter(|name| *name != BASE);
-                return Err(inputs
-                    .project
-                    .fault(pattern.mark, message)
-                    .with_nearest(&pattern.text, known)
-                    .into());
-            }
-        }
-    }
-    Ok(())
-}
-
 /// Where a suite could be executed, before its cases are looked at.
 #[derive(Debug, Default)]
 struct Considered {
@@ -240,10 +180,14 @@ struct Considered {
 }
 
 impl Considered {
-    fn add(&mut self, lane: Lane, facts: Option<BTreeMap<String, String>>, named: bool) {
-        self.candidates.push(Candidate { lane: lane.id.clone(), facts, named });
+    fn add(&mut self, lane: Lane, seat: Seat) {
+        self.candidates.push(Candidate { lane: lane.id.clone(), seat });
         self.lanes.push(lane);
     }
+}
+
+fn expression_of(rule: Option<&LaneRule>) -> Option<Expression> {
+    rule.and_then(|rule| rule.expression.clone())
 }
 
 struct Decision<'i, 'a> {
@@ -257,6 +201,23 @@ struct Decision<'i, 'a> {
 impl<'i, 'a> Decision<'i, 'a> {
     fn new(inputs: &'i Inputs<'a>) -> Self {
         Self { inputs, lanes: Vec::new(), skipped: Vec::new(), skips: Vec::new(), stacks: BTreeMap::new() }
+    }
+
+    /// The lanes of the project file that divide a suite, as far as the tier has come; one without a rule where none does. What
+    /// is no expression of pytest's cannot be asked of another tool when nobody knows the cases.
+    fn rules(&self, suite: &Suite) -> Vec<Option<&'i LaneRule>> {
+        let of_suite = |rule: &&LaneRule| rule.suite == suite.name;
+        let mut rules = self.inputs.project.lanes.iter().filter(of_suite).peekable();
+        let divisible = suite.kind == SuiteKind::Pytest || self.known(suite).is_some();
+        if rules.peek().is_none() || !divisible {
+            return vec![None];
+        }
+        let asked = &self.inputs.choice.lanes;
+        let takes_part = |rule: &&LaneRule| {
+            rule.tier.is_none_or(|tier| tier <= self.inputs.tier)
+                && (asked.is_empty() || asked.contains(&rule.name))
+        };
+        rules.filter(takes_part).map(Some).collect()
     }
 
     fn known(&self, suite: &Suite) -> Option<&'i SuiteCatalog> {
@@ -283,8 +244,10 @@ impl<'i, 'a> Decision<'i, 'a> {
         } else if suite.needs_stack() {
             self.consider_profiles(suite, environments, &mut considered)?;
         } else {
-            let lane = self.lane(suite, self.inputs.base, None, Vec::new())?;
-            considered.add(lane, None, false);
+            for rule in self.rules(suite) {
+                let lane = self.lane(suite, self.inputs.base, None, rule)?;
+                considered.add(lane, Seat { facts: None, named: false, rule: expression_of(rule) });
+            }
         }
         Ok(considered)
     }
@@ -296,12 +259,11 @@ impl<'i, 'a> Decision<'i, 'a> {
             return;
         };
         let mut distribution = Distribution::new(suite, considered.lanes);
-        match &considered.whole {
-            Some((_, reason)) => distribution.leave_out_all(known, reason),
-            None => {
-                let judge = Judge::new(self.inputs, suite, known, &considered.candidates, &considered.absent);
-                distribution.judge_all(known, &judge);
-            }
+        if let Some((_, reason)) = &considered.whole {
+            distribution.leave_out_all(known, reason);
+        } else {
+            let judge = Judge::new(self.inputs, suite, known, &considered.candidates, &considered.absent);
+            distribution.judge_all(known, &judge);
         }
         let (lanes, skipped, skips) = distribution.finish();
         self.lanes.extend(lanes);
@@ -337,13 +299,16 @@ impl<'i, 'a> Decision<'i, 'a> {
                 continue;
             }
             let facts = self.stack(environment)?.facts.clone();
-            // A profile that was named is to be executed whole.
-            let covered_by = if chosen { Vec::new() } else { covered.clone() };
-            let lane = self.lane(suite, &environment.profile, Some(name), covered_by)?;
             if !chosen {
                 considered.lanes.iter_mut().for_each(|lane| lane.covered_later.push(facts.clone()));
             }
-            considered.add(lane, Some(facts.clone()), chosen);
+            for rule in self.rules(suite) {
+                let mut lane = self.lane(suite, &environment.profile, Some(name), rule)?;
+                // A profile that was named is to be executed whole.
+                lane.covered_by = if chosen { Vec::new() } else { covered.clone() };
+                let seat = Seat { facts: Some(facts.clone()), named: chosen, rule: expression_of(rule) };
+                considered.add(lane, seat);
+            }
             covered.push(facts);
         }
         // With `--profile` the others are not even read, and are left out all the same.
@@ -392,7 +357,7 @@ impl<'i, 'a> Decision<'i, 'a> {
         suite: &Suite,
         profile: &Resolved,
         profile_name: Option<&String>,
-        covered_by: Vec<BTreeMap<String, String>>,
+        rule: Option<&LaneRule>,
     ) -> Result<Lane, PlanError> {
         let Some(reference) = self.inputs.images.get(&suite.image) else {
             let image = &suite.image;
@@ -403,10 +368,15 @@ impl<'i, 'a> Decision<'i, 'a> {
             return Err(fault.with_nearest(&suite.image, known).into());
         };
         let own = suite.expression.as_deref();
-        let asked = |expression: &Option<Expression>| expression.as_ref().map(|it| it.source().to_owned());
+        let asked =
+            |expression: &Option<Expression>| expression.as_ref().map(|it| it.in_pytests_words().to_owned());
         let asked_markers = asked(&self.inputs.choice.markers);
         Ok(Lane {
-            id: LaneId { suite: suite.name.clone(), profile: profile_name.cloned() },
+            id: LaneId {
+                suite: suite.name.clone(),
+                part: rule.map(|rule| rule.name.clone()),
+                profile: profile_name.cloned(),
+            },
             kind: suite.kind,
             test_type: suite.test_type,
             image: suite.image.clone(),
@@ -414,7 +384,9 @@ impl<'i, 'a> Decision<'i, 'a> {
             paths: suite.paths.clone(),
             expression: match suite.kind {
                 SuiteKind::Pytest => {
-                    let narrower = [own, asked_markers.as_deref()];
+                    let of_rule =
+                        rule.and_then(|rule| rule.expression.as_ref()).map(Expression::in_pytests_words);
+                    let narrower = [own, of_rule, asked_markers.as_deref()];
                     Some(tier_expression(self.inputs.tier, suite.tier, &narrower))
                 }
                 SuiteKind::Cargo | SuiteKind::PreCommit => own.map(str::to_owned),
@@ -424,8 +396,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             environment: suite.environment.clone(),
             arguments: suite.arguments.clone(),
             habits: suite.habits.clone(),
-            workers: suite.workers,
-            covered_by,
+            workers: rule.and_then(|rule| rule.workers).unwrap_or(suite.workers),
+            covered_by: Vec::new(),
             covered_later: Vec::new(),
             timeouts: LaneTimeouts {
                 case_ms: suite.case_ms.unwrap_or(profile.timeouts.case.value),
@@ -440,12 +412,21 @@ impl<'i, 'a> Decision<'i, 'a> {
     }
 
     fn skip(&mut self, suite: &Suite, profile: Option<&String>, reason: String) {
-        let lane = LaneId { suite: suite.name.clone(), profile: profile.cloned() };
+        let lane = LaneId { suite: suite.name.clone(), part: None, profile: profile.cloned() };
         self.skipped.push(SkippedLane { lane, reason });
     }
 
     /// Lanes without a stack first; then profile by profile, so that a stack can go when its last lane has ended.
     fn finish(mut self) -> Plan {
+        let shard = self.inputs.choice.shard;
+        if let Some(shard) = shard {
+            let lanes = std::mem::take(&mut self.lanes);
+            let (kept, skipped, skips) = keep_share(lanes, shard, self.inputs.durations);
+            self.lanes = kept;
+            self.skipped.extend(skipped);
+            self.skips.extend(skips);
+        }
+        name_files(&mut self.lanes, self.inputs.catalog, shard);
         let order: Vec<&str> =
             ordered(self.inputs.environments).iter().map(|e| e.profile.name.as_str()).collect();
         let position = |profile: &Option<String>| {

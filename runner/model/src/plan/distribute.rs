@@ -1,12 +1,12 @@
 //! The cases of a suite, given to its lanes or put aside with their reasons.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::judge::Judge;
 use super::verdict::{SkipGroup, SkipReason, Verdict};
 use super::{Asker, SkippedLane};
-use crate::catalog::{FindingKind, SuiteCatalog, ToolWord};
-use crate::lane::{Cases, Lane, LaneId, SuiteKind, Withheld};
+use crate::catalog::{SuiteCatalog, ToolWord};
+use crate::lane::{Cases, Lane, LaneId, Withheld};
 use crate::project::Suite;
 
 /// The cases of one suite, as they are being given away.
@@ -19,8 +19,6 @@ pub(super) struct Distribution<'s> {
     /// In the order of their first mention, which is the catalog's.
     skips: Vec<SkipGroup>,
     places: BTreeMap<SkipReason, usize>,
-    /// Files that could not be collected, in order: a lane tries them again, for they make it red.
-    broken: Vec<String>,
     /// How many cases the tool itself would execute.
     executable: usize,
 }
@@ -34,7 +32,6 @@ impl<'s> Distribution<'s> {
             withheld: Vec::new(),
             skips: Vec::new(),
             places: BTreeMap::new(),
-            broken: Vec::new(),
             executable: 0,
         }
     }
@@ -46,13 +43,11 @@ impl<'s> Distribution<'s> {
     }
 
     pub fn judge_all(&mut self, known: &SuiteCatalog, judge: &Judge<'_>) {
-        let errors = known.findings.iter().filter(|finding| finding.kind == FindingKind::Error);
-        self.broken = errors.map(|finding| finding.file.clone()).collect();
-        for entry in known.entries() {
+        for (at, entry) in known.entries().enumerate() {
             if entry.row.said != Some(ToolWord::NotOfSuite) {
                 self.executable += 1;
             }
-            match judge.verdict(&entry, None) {
+            match judge.verdict(at, &entry, None) {
                 Verdict::Run(lanes) => {
                     for lane in lanes {
                         self.ids.entry(lane).or_default().push(entry.row.id.clone());
@@ -91,12 +86,7 @@ impl<'s> Distribution<'s> {
                 Some(ids) => {
                     let whole = ids.len() == self.executable;
                     let withheld = std::mem::take(&mut self.withheld);
-                    let files = if whole || lane.kind != SuiteKind::Pytest {
-                        Vec::new()
-                    } else {
-                        files(&ids, &self.broken)
-                    };
-                    lane.cases = Some(Cases { ids, whole, files, withheld });
+                    lane.cases = Some(Cases { ids, whole, files: Vec::new(), withheld });
                     lanes.push(lane);
                 }
                 None => skipped.push(SkippedLane { lane: lane.id, reason: why_empty(&self.skips) }),
@@ -104,14 +94,6 @@ impl<'s> Distribution<'s> {
         }
         (lanes, skipped, self.skips)
     }
-}
-
-/// The files that hold cases, each once, in their order, and those that are broken.
-fn files(ids: &[String], broken: &[String]) -> Vec<String> {
-    let mut seen = BTreeSet::new();
-    let of_cases = ids.iter().map(|id| id.split("::").next().unwrap_or(id));
-    let all = of_cases.chain(broken.iter().map(String::as_str));
-    all.filter(|file| seen.insert(*file)).map(str::to_owned).collect()
 }
 
 /// Why a lane has no case: a suite's reasons with their counts, or that other profiles execute them all.

@@ -6,6 +6,7 @@ use crate::document::bytes_text;
 use crate::facts::Facts;
 use crate::profile::Resolved;
 use crate::selection::{CasePattern, Expression};
+use crate::shard::Shard;
 
 /// What the command line narrows a tier to. Empty means everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +21,10 @@ pub struct Choice {
     pub keyword: Option<Expression>,
     /// Cases by their ids, by `--case`.
     pub cases: Vec<CasePattern>,
+    /// Lanes of the project file, by `--lane`.
+    pub lanes: Vec<String>,
+    /// One share of all cases, by `--shard`.
+    pub shard: Option<Shard>,
 }
 
 impl Choice {

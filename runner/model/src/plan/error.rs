@@ -34,6 +34,14 @@ pub enum PlanError {
         /// The nearest name, or all.
         suggestion: String,
     },
+    /// `--lane` names no lane of the project file.
+    #[error("unknown lane `{name}`")]
+    UnknownLane {
+        /// What was asked for.
+        name: String,
+        /// The nearest name, or all.
+        suggestion: String,
+    },
     /// `-m` asks for a marker that nobody knows.
     #[error("`-m`: column {column}: unknown marker `{name}`")]
     UnknownMarker {
@@ -72,6 +80,11 @@ impl PlanError {
         Self::UnknownSuite { name: name.to_owned(), suggestion: did_you_mean(name, known) }
     }
 
+    pub(super) fn unknown_lane<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        Self::UnknownLane { name: name.to_owned(), suggestion: did_you_mean(name, known) }
+    }
+
     pub(super) fn unknown_marker<'a>(
         name: &Name,
         source: &str,
@@ -102,9 +115,9 @@ impl Hint for PlanError {
             Self::NoStack { profile } => {
                 Some(format!("set `stack` in envs/{profile}.toml, or name another profile"))
             }
-            Self::UnknownSuite { suggestion, .. } | Self::UnknownMarker { suggestion, .. } => {
-                Some(suggestion.clone())
-            }
+            Self::UnknownSuite { suggestion, .. }
+            | Self::UnknownLane { suggestion, .. }
+            | Self::UnknownMarker { suggestion, .. } => Some(suggestion.clone()),
             Self::NothingFits { .. } => Some("use a host that has what one of them needs".into()),
             Self::Unmet { .. } => Some("leave `--profile` out to run what this host can run".into()),
         }
@@ -125,6 +138,7 @@ impl Hint for PlanError {
             Self::UnknownMarker { excerpt, .. } => Some(excerpt.clone()),
             Self::NoStack { .. }
             | Self::UnknownSuite { .. }
+            | Self::UnknownLane { .. }
             | Self::Unmet { .. }
             | Self::NothingFits { .. } => None,
         }

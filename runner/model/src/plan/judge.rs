@@ -6,7 +6,7 @@ use super::verdict::{Asker, SkipReason, Verdict};
 use super::{Filter, Inputs};
 use crate::catalog::{Entry, SuiteCatalog, ToolWord};
 use crate::lane::{LaneId, SuiteKind};
-use crate::project::Suite;
+use crate::project::{Quarantine, Suite};
 use crate::selection::{Expression, Mark, Marks, complete, hardware, needs};
 use crate::tier::Tier;
 
@@ -15,10 +15,19 @@ use crate::tier::Tier;
 pub(super) struct Candidate {
     /// Which.
     pub lane: LaneId,
+    /// What it takes.
+    pub seat: Seat,
+}
+
+/// What a lane takes.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
     /// The facts of its stack; none where it has no stack.
     pub facts: Option<BTreeMap<String, String>>,
     /// Whether it was named, and so executes all that it can, whatever other lanes do.
     pub named: bool,
+    /// What the lane of the project file lets through.
+    pub rule: Option<Expression>,
 }
 
 /// Judges the cases of one suite.
@@ -42,7 +51,7 @@ struct SetOfMarks {
     skip: Option<SkipReason>,
     hardware: Option<SkipReason>,
     /// Which candidates serve them, or else what each lacks.
-    served: Result<Vec<usize>, Vec<String>>,
+    served: Result<Vec<usize>, SkipReason>,
 }
 
 /// One rule's answer, for a person who asks why.
@@ -93,32 +102,42 @@ impl<'i> Judge<'i> {
         }
     }
 
-    fn served(&self, marks: &[Mark]) -> Result<Vec<usize>, Vec<String>> {
+    fn served(&self, marks: &[Mark]) -> Result<Vec<usize>, SkipReason> {
         let mut serving = Vec::new();
         let mut lacks = Vec::new();
-        for (index, candidate) in self.candidates.iter().enumerate() {
-            let lack = candidate.facts.as_ref().map_or_else(Vec::new, |facts| needs::lacks(marks, facts));
-            if lack.is_empty() {
+        let mut shut_out = false;
+        for (index, Candidate { lane, seat }) in self.candidates.iter().enumerate() {
+            let lack = seat.facts.as_ref().map_or_else(Vec::new, |facts| needs::lacks(marks, facts));
+            let let_through = seat.rule.as_ref().is_none_or(|rule| rule.matches(&Marks(marks)));
+            if lack.is_empty() && let_through {
                 serving.push(index);
+            } else if lack.is_empty() {
+                shut_out = true;
             } else {
-                let profile = candidate.lane.profile.as_deref().unwrap_or_default();
-                lacks.push(format!("{profile} lacks {}", lack.join(" and ")));
+                let profile = lane.profile.as_deref().unwrap_or_default();
+                let lack = format!("{profile} lacks {}", lack.join(" and "));
+                if !lacks.contains(&lack) {
+                    lacks.push(lack);
+                }
             }
         }
-        if serving.is_empty() {
-            lacks.extend(self.absent.iter().cloned());
-            return Err(lacks);
+        if !serving.is_empty() {
+            return Ok(serving);
         }
-        Ok(serving)
+        if shut_out || (self.candidates.is_empty() && self.absent.is_empty()) {
+            return Err(SkipReason::NoLane);
+        }
+        lacks.extend(self.absent.iter().cloned());
+        Err(SkipReason::Profile { lacks })
     }
 
     /// The verdict of one case. Every rule that is asked leaves a step, if somebody wants to know.
-    pub fn verdict(&self, entry: &Entry<'_>, mut steps: Option<&mut Vec<Step>>) -> Verdict {
+    pub fn verdict(&self, at: usize, entry: &Entry<'_>, mut steps: Option<&mut Vec<Step>>) -> Verdict {
         let Some(set) = self.sets.get(index(entry.row.marks)) else {
             return Verdict::Skip(SkipReason::NoLane);
         };
         for (rule, judged) in RULES {
-            let finding = judged(self, entry, set);
+            let finding = judged(self, &Asked { at, entry }, set);
             if let Some(steps) = steps.as_deref_mut() {
                 let finding =
                     finding.as_ref().map_or_else(|| "lets it through".to_owned(), ToString::to_string);
@@ -141,38 +160,63 @@ impl<'i> Judge<'i> {
         let serving = set.served.as_ref().map_or(&[][..], Vec::as_slice);
         let candidates = || serving.iter().filter_map(|index| self.candidates.get(*index));
         let named: Vec<LaneId> = candidates()
-            .filter(|candidate| candidate.named)
+            .filter(|candidate| candidate.seat.named)
             .map(|candidate| candidate.lane.clone())
             .collect();
         if named.is_empty() { candidates().map(|it| it.lane.clone()).take(1).collect() } else { named }
     }
 }
 
-type Rule = fn(&Judge<'_>, &Entry<'_>, &SetOfMarks) -> Option<SkipReason>;
+/// The case that a rule is asked about.
+struct Asked<'c> {
+    /// Its place in the catalog of its suite.
+    at: usize,
+    entry: &'c Entry<'c>,
+}
+
+type Rule = fn(&Judge<'_>, &Asked<'_>, &SetOfMarks) -> Option<SkipReason>;
 
 /// The rules in their order: what was asked for comes first, so that a reason names it before anything that the person who
 /// asks did not ask about.
-const RULES: [(&str, Rule); 9] = [
-    ("-m", |judge, entry, _| judge.withheld_by(Asker::Markers).filter(|_| !judge.filter.fits_markers(entry))),
-    ("-k", |judge, entry, _| judge.withheld_by(Asker::Keyword).filter(|_| !judge.filter.fits_keyword(entry))),
-    ("--case", |judge, entry, _| judge.withheld_by(Asker::Case).filter(|_| !judge.filter.fits_case(entry))),
+const RULES: [(&str, Rule); 11] = [
+    ("-m", |judge, asked, _| {
+        judge.withheld_by(Asker::Markers).filter(|_| !judge.filter.fits_markers(asked.entry))
+    }),
+    ("-k", |judge, asked, _| {
+        judge.withheld_by(Asker::Keyword).filter(|_| !judge.filter.fits_keyword(asked.entry))
+    }),
+    ("--case", |judge, asked, _| {
+        judge.withheld_by(Asker::Case).filter(|_| !judge.filter.fits_case(asked.entry))
+    }),
     ("tier", |judge, _, set| {
         (set.tier > judge.inputs.tier).then_some(SkipReason::OtherTier { tier: set.tier })
     }),
-    ("suite", |judge, entry, set| {
+    ("suite", |judge, asked, set| {
         let text = judge.suite.expression.as_deref().unwrap_or_default();
-        let tool = entry.row.said == Some(ToolWord::NotOfSuite);
+        let tool = asked.entry.row.said == Some(ToolWord::NotOfSuite);
         (tool || !set.fits_suite).then(|| expression(Asker::Suite, text))
     }),
-    ("project", |_, entry, _| (entry.row.said == Some(ToolWord::LeftOut)).then_some(SkipReason::LeftOut)),
-    ("skip", |_, entry, set| match entry.row.said {
+    ("project", |_, asked, _| {
+        (asked.entry.row.said == Some(ToolWord::LeftOut)).then_some(SkipReason::LeftOut)
+    }),
+    ("skip", |_, asked, set| match asked.entry.row.said {
         Some(ToolWord::Ignored) => Some(SkipReason::MarkedSkip { reason: Some("#[ignore]".to_owned()) }),
         _ => set.skip.clone(),
     }),
-    ("hardware", |_, _, set| set.hardware.clone()),
-    ("profile", |_, _, set| {
-        set.served.as_ref().err().map(|lacks| SkipReason::Profile { lacks: lacks.clone() })
+    ("quarantine", |judge, asked, _| {
+        let holds = |it: &&Quarantine| {
+            it.until >= judge.inputs.today
+                && it.cases.iter().any(|pattern| pattern.matcher.is_match(&asked.entry.row.id))
+        };
+        let it = judge.inputs.project.quarantines.iter().find(holds)?;
+        Some(SkipReason::Quarantined { ticket: it.ticket.clone(), until: it.until.to_string() })
     }),
+    ("changes", |judge, asked, _| {
+        let impact = judge.inputs.impact.filter(|impact| !impact.is_everything())?;
+        impact.because(&judge.suite.name, asked.at).is_none().then_some(SkipReason::NotAffected)
+    }),
+    ("hardware", |_, _, set| set.hardware.clone()),
+    ("profile", |_, _, set| set.served.as_ref().err().cloned()),
 ];
 
 impl Judge<'_> {

@@ -91,12 +91,13 @@ pub enum ChangedFiles {
     Filter(String),
 }
 
-/// A pattern of files as written, with its matcher.
+/// A pattern as written, with its matcher.
 #[derive(Clone, Debug)]
 pub struct FilePattern {
     /// As written.
     pub text: String,
-    /// Its matcher: `*` stays within a folder.
+    /// Its matcher: in a pattern of files `*` stays within a folder; in one of case ids it crosses everything, for a parameter
+    /// may hold `/`.
     pub matcher: GlobMatcher,
 }
 

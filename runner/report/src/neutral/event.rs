@@ -140,7 +140,11 @@ fn each(texts: &[String]) -> Vec<String> {
 }
 
 fn lane_id(id: &LaneId) -> LaneId {
-    LaneId { suite: line(&id.suite), profile: id.profile.as_deref().map(line) }
+    LaneId {
+        suite: line(&id.suite),
+        part: id.part.as_deref().map(line),
+        profile: id.profile.as_deref().map(line),
+    }
 }
 
 fn case(case: &Case) -> Case {

@@ -44,7 +44,9 @@ fn name() -> BoxedStrategy<String> {
 }
 
 fn lane() -> BoxedStrategy<LaneId> {
-    (name(), option::of(name())).prop_map(|(suite, profile)| LaneId { suite, profile }).boxed()
+    (name(), option::of(name()), option::of(name()))
+        .prop_map(|(suite, part, profile)| LaneId { suite, part, profile })
+        .boxed()
 }
 
 fn case() -> BoxedStrategy<Case> {

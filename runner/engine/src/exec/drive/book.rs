@@ -171,6 +171,10 @@ impl<'a> Book<'a> {
         Some(Cut::CaseOverdue { case, limit_ms })
     }
 
+    pub(super) fn take_times(&mut self) -> Vec<(String, Millis)> {
+        self.ledger.take_times()
+    }
+
     pub(super) const fn counts(&self) -> Counts {
         self.ledger.counts()
     }

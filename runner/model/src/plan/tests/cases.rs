@@ -1,15 +1,18 @@
 //! What becomes of single cases, and that nothing is lost on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{World, lanes, shown, skips};
+use super::{Stage, World, lanes, shown, skips};
 use crate::catalog::{Announced, Gathering, SuiteCatalog, ToolWord};
-use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, explain, plan};
+use crate::changes::{CaseImpact, Impact};
+use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, diff, explain, plan as plan_of};
 use crate::project::Vocabulary;
 use crate::selection::{CasePattern, Expression, Mark};
+use crate::shard::Shard;
 use crate::tier::Tier;
 
 fn mark(name: &str) -> Mark {
@@ -27,7 +30,9 @@ fn case(id: &str, marks: Vec<Mark>) -> Announced {
 
 fn catalog(cases: Vec<Announced>) -> SuiteCatalog {
     let mut gathering = Gathering::default();
-    cases.into_iter().for_each(|case| gathering.add(case));
+    for case in cases {
+        gathering.add(case);
+    }
     gathering.finish()
 }
 
@@ -132,8 +137,8 @@ fn every_case_is_executed_once_or_skipped_for_one_reason() {
 #[test]
 fn what_was_asked_for_narrows_and_is_told_with_its_flag() {
     let world = world();
-    let plan_of = |choice: &Choice| world.with_inputs(Tier::Premerge, choice, plan).unwrap();
-    let of = |choice: Choice| executed(&plan_of(&choice));
+    let planned = |choice: &Choice| world.with_inputs(Tier::Premerge, choice, plan_of).unwrap();
+    let of = |choice: Choice| executed(&planned(&choice));
     let suites = ["python", "e2e"];
     assert_eq!(of(asked(Some("router"), None, &[], &suites)), ["python u.py::test_old[x]"]);
     assert_eq!(
@@ -144,7 +149,7 @@ fn what_was_asked_for_narrows_and_is_told_with_its_flag() {
     assert_eq!(of(asked(None, Some("u.py and not router"), &[], &suites)), ["python u.py::test_plain"]);
     assert_eq!(of(asked(None, None, &["u.py::test_old"], &suites)), ["python u.py::test_old[x]"]);
     assert_eq!(of(asked(None, None, &["*::test_*l*"], &suites)).len(), 3);
-    let plan = plan_of(&asked(Some("unit"), None, &[], &[]));
+    let plan = planned(&asked(Some("unit"), None, &[], &[]));
     assert_eq!(skips(&plan)[0], "lint: its cases are not known, and `-m` chooses among cases");
     assert!(reasons(&plan, "e2e")[0].ends_with("it does not fit -m `unit`"), "{:?}", plan.skips);
     assert!(skips(&plan).contains(&"e2e@mocker: no case of it fits what was asked for".to_owned()));
@@ -162,7 +167,7 @@ fn a_profile_that_is_named_executes_all_that_applies_to_it() {
 fn an_unknown_marker_is_refused_with_the_nearest_one() {
     let mut world = world();
     let error = |world: &World, text: &str, suites: &[&str]| {
-        world.with_inputs(Tier::Premerge, &asked(Some(text), None, &[], suites), plan).unwrap_err()
+        world.with_inputs(Tier::Premerge, &asked(Some(text), None, &[], suites), plan_of).unwrap_err()
     };
     insta::assert_snapshot!(shown(&error(&world, "unit and rooter", &["python"])), @"
     `-m`: column 10: unknown marker `rooter`
@@ -172,7 +177,7 @@ fn an_unknown_marker_is_refused_with_the_nearest_one() {
     ");
     let choice = asked(Some("unit and rooter"), None, &[], &[]);
     assert!(
-        world.with_inputs(Tier::Premerge, &choice, plan).is_ok(),
+        world.with_inputs(Tier::Premerge, &choice, plan_of).is_ok(),
         "a suite that nobody knows may have it"
     );
     world.catalog.suites.remove("e2e");
@@ -227,6 +232,98 @@ fn a_lane_that_has_all_its_tool_would_execute_says_so() {
     assert!(whole(&world));
 }
 
+#[test]
+fn lanes_of_the_project_divide_a_suite_and_what_none_lets_through_is_told() {
+    let mut world = world();
+    world.project.push_str(
+        r#"
+[[lane]]
+name = "routed"
+suite = "python"
+expression = "router"
+workers = 7
+
+[[lane]]
+name = "late"
+suite = "python"
+expression = "nightly"
+tier = "nightly"
+
+[[lane]]
+name = "rest"
+suite = "e2e"
+"#,
+    );
+    let plan = world.plan(Tier::Premerge, &[], &["python", "e2e"]).unwrap();
+    assert_eq!(lanes(&plan), ["python/routed", "e2e/rest@mocker", "e2e/rest@mocker-file"]);
+    assert_eq!((plan.lanes[0].workers, executed(&plan)[0].as_str()), (7, "python/routed u.py::test_old[x]"));
+    let shut_out = "u.py::test_plain: no lane of its suite lets it through".to_owned();
+    assert!(reasons(&plan, "python").contains(&shut_out), "{:?}", plan.skips);
+    let nightly = world.plan(Tier::Nightly, &[], &["python"]).unwrap();
+    assert_eq!(lanes(&nightly), ["python/routed", "python/late"]);
+    let chosen = Choice { lanes: vec!["late".to_owned()], ..asked(None, None, &[], &["python"]) };
+    let chosen = world.with_inputs(Tier::Nightly, &chosen, plan_of).unwrap();
+    assert_eq!(lanes(&chosen), ["python/late"]);
+    let wrong = Choice { lanes: vec!["rooted".to_owned()], ..Choice::default() };
+    let error = world.with_inputs(Tier::Nightly, &wrong, plan_of).unwrap_err();
+    assert_eq!(shown(&error), "unknown lane `rooted`\nhint: did you mean `routed`?");
+}
+
+#[test]
+fn two_plans_are_told_apart_by_settings_and_by_what_became_of_cases() {
+    let world = world();
+    let before = world.plan(Tier::Premerge, &[], &["python"]).unwrap();
+    assert!(diff(&before, &before).is_empty());
+    let mut changed = World { catalog: world.catalog.clone(), ..World::new() };
+    changed.vocabulary = vocabulary();
+    changed.facts.gpus = 2;
+    changed.project = changed.project.replace("workers = 2", "workers = 3");
+    let quarantine = "[[quarantine]]\ncases = [\"u.py::test_p*\"]\nticket = \"T-1\"\nuntil = 2027-01-01\n";
+    changed.project.push_str(quarantine);
+    let after = changed.plan(Tier::Premerge, &[], &["python"]).unwrap();
+    insta::assert_snapshot!(diff(&before, &after).readable(), @"
+    lanes.python.workers
+      - 2
+      + 3
+    1 case of python
+      - run in python
+      + skip: quarantined until 2027-01-01: T-1
+          u.py::test_plain
+    1 case of python
+      - skip: it needs 2 GPUs; this host has none
+      + run in python
+          u.py::test_gpu
+    ");
+}
+
+#[test]
+fn a_quarantine_holds_until_its_last_day() {
+    let until = |day: &str| {
+        let mut world = world();
+        let quarantine = "\n[[quarantine]]\ncases = [\"u.py::test_p*\"]\nticket = \"T-1\"\n";
+        world.project.push_str(&format!("{quarantine}until = {day}\n"));
+        reasons(&world.plan(Tier::Premerge, &[], &["python"]).unwrap(), "python")
+    };
+    let told = "u.py::test_plain: quarantined until 2026-11-21: T-1".to_owned();
+    assert!(until("2026-11-21").contains(&told));
+    assert!(!until("2026-11-20").iter().any(|reason| reason.contains("T-1")));
+}
+
+#[test]
+fn what_a_change_does_not_concern_is_left_out_and_everything_means_everything() {
+    let mut world = world();
+    let all = executed(&world.plan(Tier::Premerge, &[], &["python"]).unwrap());
+    let because = CaseImpact::Affected { because: "imports a.py, which changed".to_owned() };
+    let impacts: Vec<CaseImpact> =
+        (0..6).map(|at| if at == 1 { because.clone() } else { CaseImpact::NotAffected }).collect();
+    world.impact = Some(Impact::Cases(BTreeMap::from([("python".to_owned(), impacts)])));
+    let plan = world.plan(Tier::Premerge, &[], &["python"]).unwrap();
+    assert_eq!(executed(&plan), ["python u.py::test_old[x]"]);
+    assert!(reasons(&plan, "python").iter().any(|reason| reason.ends_with("no changed file concerns it")));
+    world.impact = Some(Impact::Everything { why: "nobody knows x.bin".to_owned() });
+    assert_eq!(executed(&world.plan(Tier::Premerge, &[], &["python"]).unwrap()), all);
+}
+
 /// Cases as they come: any mixture of markers that decide something.
 fn any_case() -> impl Strategy<Value = Announced> {
     let marks = prop::collection::vec(
@@ -277,8 +374,14 @@ fn of_world(cases: &[Announced]) -> World {
     world
 }
 
+/// The texts of every world here are the same.
+fn stage() -> &'static Stage {
+    static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::of(&World::new()).unwrap());
+    &STAGE
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn nothing_is_lost_and_nothing_is_told_twice(
@@ -288,7 +391,7 @@ proptest! {
     ) {
         let world = of_world(&cases);
         let choice = asked(markers.as_deref(), keyword.as_deref(), &[], &["python", "e2e"]);
-        let plan = world.with_inputs(tier, &choice, plan).unwrap();
+        let plan = stage().ask(&world, tier, &choice, plan_of).unwrap();
         for suite in ["python", "e2e"] {
             let of_lanes = plan.lanes.iter().filter(|lane| lane.id.suite == suite);
             let run = of_lanes.flat_map(|lane| lane.cases.iter().flat_map(|cases| cases.ids.clone()));
@@ -304,6 +407,30 @@ proptest! {
     }
 
     #[test]
+    fn shards_are_a_partition_of_the_whole(
+        cases in any_catalog(),
+        tier in prop::sample::select(Tier::ALL.to_vec()),
+        count in 1_u32..5,
+        times in prop::collection::vec(0_u64..5000, 0..25),
+    ) {
+        let mut world = of_world(&cases);
+        world.durations.cases = cases.iter().map(|case| case.id.clone()).zip(times).collect();
+        let run = |shard: Option<Shard>| {
+            let choice = Choice { shard, ..asked(None, None, &[], &["python", "e2e"]) };
+            let plan = stage().ask(&world, tier, &choice, plan_of).unwrap();
+            let told: usize = plan.skips.iter().map(|group| group.cases.len()).sum();
+            assert_eq!(told + executed(&plan).len(), 2 * cases.len());
+            executed(&plan)
+        };
+        let mut dealt: Vec<String> =
+            (1..=count).flat_map(|number| run(Some(format!("{number}/{count}").parse().unwrap()))).collect();
+        let mut whole = run(None);
+        dealt.sort();
+        whole.sort();
+        prop_assert_eq!(dealt, whole);
+    }
+
+    #[test]
     fn asking_for_less_never_adds_and_a_later_tier_never_takes_away(
         cases in any_catalog(),
         tier in prop::sample::select(Tier::ALL.to_vec()),
@@ -311,7 +438,7 @@ proptest! {
     ) {
         let world = of_world(&cases);
         let run = |tier: Tier, choice: &Choice| -> BTreeSet<String> {
-            let plan = world.with_inputs(tier, choice, plan).unwrap();
+            let plan = stage().ask(&world, tier, choice, plan_of).unwrap();
             executed(&plan).iter().map(|line| line.replace("@mocker-disagg", "").replace("@mocker", "")).collect()
         };
         let all = asked(None, None, &[], &["python"]);

@@ -48,6 +48,9 @@ proptest! {
             choice: &Choice { profiles, ..Choice::default() },
             catalog: &world.catalog,
             vocabulary: &world.vocabulary,
+            today: super::TODAY,
+            impact: None,
+            durations: &world.durations,
         }).unwrap();
         prop_assert_eq!(first.canonical_json().unwrap(), second.canonical_json().unwrap());
         prop_assert_eq!(first.id().unwrap(), second.id().unwrap());

@@ -32,7 +32,7 @@ pub fn named(name: &str) -> Option<Vec<Stamped>> {
 }
 
 pub fn lane(suite: &str, profile: Option<&str>) -> LaneId {
-    LaneId { suite: suite.into(), profile: profile.map(Into::into) }
+    LaneId { suite: suite.into(), part: None, profile: profile.map(Into::into) }
 }
 
 fn hooks() -> Vec<Case> {

@@ -1,0 +1,18 @@
+//! `testbed schema`: what the project file and profiles can hold, for editors and for people.
+
+use testbed_model::exit_code::ExitCode;
+use testbed_model::schema;
+
+use crate::args::{Described, SchemaArgs};
+use crate::failure::Failure;
+
+/// Prints a JSON Schema, or the reference page in Markdown.
+pub fn schema(args: &SchemaArgs) -> Result<ExitCode, Failure> {
+    match (args.what, args.reference) {
+        (Described::Project, false) => super::print_json(&schema::project())?,
+        (Described::Profile, false) => super::print_json(&schema::profile())?,
+        (Described::Project, true) => super::print(&schema::reference_project())?,
+        (Described::Profile, true) => super::print(&schema::reference_profile())?,
+    }
+    Ok(ExitCode::Passed)
+}
