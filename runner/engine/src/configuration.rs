@@ -61,7 +61,7 @@ impl Texts {
         Ok(Self {
             profiles,
             stacks: folder(root, "compose", "yaml")?,
-            project: self::project(project)?,
+            project: optional(project, "testbed.toml")?,
             images: file(&root.join("images/images.lock.json"))?,
         })
     }

@@ -8,7 +8,9 @@ from testbed_pytest import cataloger, control, facts, selection, stream
 @pytest.fixture(autouse=True)
 def _no_stack(monkeypatch):
     """Keep a stack that happens to be there out of the inner sessions."""
-    for variable in (control.VARIABLE, facts.VARIABLE, stream.VARIABLE, selection.VARIABLE, cataloger.VARIABLE):
+    own = (control.VARIABLE, facts.VARIABLE, stream.VARIABLE, selection.VARIABLE, cataloger.VARIABLE)
+    # pytest-timeout would take the inner session's clock for the outer one's.
+    for variable in (*own, "PYTEST_TIMEOUT"):
         monkeypatch.delenv(variable, raising=False)
 
 

@@ -20,7 +20,7 @@ use crate::telling::{Show, Telling};
 
 /// Does what the verb asks for.
 pub async fn images(settings: &Settings, args: &ImagesArgs) -> Result<ExitCode, Failure> {
-    let project = configuration::project(&settings.project)?;
+    let project = configuration::optional(&settings.project, PROJECT_FILE)?;
     let project = project.map(|text| project::parse(PROJECT_FILE, &text)).transpose()?;
     let images = images_of(settings, project.as_ref())?;
     match &args.verb {

@@ -55,9 +55,8 @@ fn get(path: &str) -> Value {
 /// Removes every image of a repository.
 pub fn remove_images(repository: &str) {
     let found = get(&format!("/images/json?{}", filters(&json!({ "reference": [repository] }))));
-    for tag in
-        found.as_array().into_iter().flatten().filter_map(|image| image["RepoTags"].as_array()).flatten()
-    {
+    let images = found.as_array().into_iter().flatten();
+    for tag in images.filter_map(|image| image["RepoTags"].as_array()).flatten() {
         request("DELETE", &format!("/images/{}", tag.as_str().unwrap_or_default()));
     }
 }
