@@ -13,6 +13,8 @@ mod broken;
 mod cases;
 #[path = "daemon/disk.rs"]
 mod disk;
+#[path = "daemon/dynamo.rs"]
+mod dynamo;
 #[path = "daemon/engine.rs"]
 mod engine;
 #[path = "daemon/ground.rs"]
@@ -23,6 +25,8 @@ mod interrupted;
 mod killed;
 #[path = "daemon/record.rs"]
 mod record;
+#[path = "daemon/repository.rs"]
+mod repository;
 #[path = "daemon/running.rs"]
 mod running;
 #[path = "daemon/screen.rs"]
