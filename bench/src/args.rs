@@ -46,6 +46,8 @@ pub enum Which {
     Run,
     /// How long the first case that needs a stack waits for it
     Early,
+    /// A plan of 50,000 cases from a warm catalog
+    Catalog,
     /// All of them
     All,
 }

@@ -3,6 +3,7 @@
 mod args;
 mod bare;
 mod bench;
+mod catalog;
 mod chat;
 mod compose;
 mod error;
@@ -115,6 +116,9 @@ async fn measure(bench: &Bench, args: &Args, out: &mut impl Write) -> Findings {
     }
     if args.which.includes(Which::Start) {
         findings.add(args, out, "start", start::measure(bench, rounds * START_FACTOR).await);
+    }
+    if args.which.includes(Which::Catalog) {
+        findings.add(args, out, "catalog", catalog::measure(bench, rounds).await);
     }
     let (run, early) = (args.which.includes(Which::Run), args.which.includes(Which::Early));
     if run || early {

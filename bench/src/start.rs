@@ -32,9 +32,11 @@ const NOTHING: &str = "true";
 
 /// What one call took.
 #[derive(Clone, Copy, Debug)]
-struct Call {
-    milliseconds: f64,
-    megabytes: f64,
+pub struct Call {
+    /// From start to end.
+    pub milliseconds: f64,
+    /// The most memory that it had.
+    pub megabytes: f64,
 }
 
 /// Measures so many rounds, after one that does not count.
@@ -100,7 +102,8 @@ fn measure_all(testbed: &Path, root: &Path, rounds: usize) -> Result<Calls, Benc
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a process has fewer than 2^53 bytes")]
-fn call(program: &Path, arguments: &[&str], folder: &Path) -> Result<Call, BenchError> {
+/// Calls a program, which must end well.
+pub fn call(program: &Path, arguments: &[&str], folder: &Path) -> Result<Call, BenchError> {
     let name =
         format!("{} {}", program.file_name().unwrap_or_default().to_string_lossy(), arguments.join(" "));
     let mut command = Command::new(program);

@@ -74,7 +74,7 @@ pub fn summarize(told: &Told, show: Show, screen: Screen, tier: Tier) -> Result<
     if show == Show::Json {
         return Ok(());
     }
-    let rerun = |lane: &LaneId, _: Option<&Case>| Some(rerun(tier, lane));
+    let rerun = |lane: &LaneId, case: Option<&Case>| Some(rerun(tier, lane, case));
     let case_log = |lane: &LaneId, case: &Case| {
         let path = told.store.as_ref()?.folder().join(case_log_name(lane, &case.id));
         path.is_file().then(|| path.display().to_string())
@@ -89,13 +89,46 @@ pub fn summarize(told: &Told, show: Show, screen: Screen, tier: Tier) -> Result<
     }
 }
 
-/// The command that repeats a lane.
-fn rerun(tier: Tier, lane: &LaneId) -> String {
-    let profile = lane.profile.as_ref().map(|profile| format!(" --profile {profile}")).unwrap_or_default();
-    format!("testbed {tier} --suite {}{profile}", lane.suite)
+/// The command that repeats a lane, or one case of it, for a shell.
+fn rerun(tier: Tier, lane: &LaneId, case: Option<&Case>) -> String {
+    let mut words = vec!["testbed".to_owned(), tier.to_string(), "--suite".to_owned(), lane.suite.clone()];
+    let named = [
+        ("--lane", lane.part.as_ref()),
+        ("--profile", lane.profile.as_ref()),
+        ("--case", case.map(|case| &case.id)),
+    ];
+    for (flag, value) in named {
+        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.clone()]));
+    }
+    let plain = words.join(" ");
+    // A name that no shell can be given, with a zero byte, is shown as it is.
+    shlex::try_join(words.iter().map(String::as_str)).unwrap_or(plain)
 }
 
 /// Where the record stays, as a person would name it.
 pub fn folder(store: &Store) -> String {
     store.folder().display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed_model::case::Case;
+    use testbed_model::lane::LaneId;
+    use testbed_model::tier::Tier;
+
+    use super::rerun;
+
+    #[test]
+    fn one_case_is_repeated_by_a_command_that_a_shell_understands() {
+        let lane = LaneId { suite: "e2e".into(), part: Some("fast".into()), profile: Some("mocker".into()) };
+        let case = Case { id: "a.py::test_b[it's x]".into(), file: None, line: None, markers: Vec::new() };
+        let command = rerun(Tier::Premerge, &lane, Some(&case));
+        assert!(
+            command.starts_with("testbed premerge --suite e2e --lane fast --profile mocker --case "),
+            "{command}"
+        );
+        assert_eq!(shlex::split(&command).unwrap().last(), Some(&case.id));
+        let lint = LaneId { suite: "lint".into(), part: None, profile: None };
+        assert_eq!(rerun(Tier::Precommit, &lint, None), "testbed precommit --suite lint");
+    }
 }

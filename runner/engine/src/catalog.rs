@@ -100,7 +100,9 @@ fn key(lane: &Lane, plugin: &str, tools: &BTreeMap<String, String>) -> String {
         SuiteKind::Pytest => add(plugin),
         SuiteKind::Cargo => {
             add(lane.expression.as_deref().unwrap_or_default());
-            tools.iter().for_each(|(name, version)| add(&format!("{name} {version}")));
+            for (name, version) in tools {
+                add(&format!("{name} {version}"));
+            }
         }
         // Hooks are read anew each time.
         SuiteKind::PreCommit => {}

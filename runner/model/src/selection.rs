@@ -7,6 +7,7 @@ mod lexer;
 mod marker;
 pub mod needs;
 mod pattern;
+mod predicate;
 
 pub use complete::complete;
 pub use expression::{Expression, ExpressionError, Matcher, Name};

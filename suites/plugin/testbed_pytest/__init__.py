@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 
+# Before pytest-xdist, which decides here whether to distribute.
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     """Register the markers and, where a descriptor is offered, the narrator or the cataloger."""
     if cataloger.is_asked(os.environ):
@@ -50,16 +52,17 @@ def pytest_configure(config):
         markers.register(config)
         return
     markers.register(config)
+    selection.register(config, os.environ)
     narrator.register(config, os.environ)
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(config, items):
     """Complete each case's markers, leave out what another stack executes, and keep what a plan names."""
-    if cataloger.is_asked(os.environ):
+    if cataloger.is_at_work(config):
         yield
         return
-    chosen = selection.load(os.environ)
+    chosen = selection.of(config)
     # Before pytest's own implementation, which evaluates `-m` and must see the completed markers.
     markers.complete(items)
     if chosen is None:
@@ -67,4 +70,4 @@ def pytest_collection_modifyitems(config, items):
     yield
     # After everybody else, so that hooks of the project see the cases as they always do.
     if chosen is not None:
-        selection.apply(config, items, chosen)
+        chosen.apply(config, items)

@@ -14,8 +14,8 @@ event                  keys beside ``event``
 ``session_finished``   as the narrator's
 =====================  ===============================================================================================
 
-Markers are told as written, after the project's own hooks: spellings and defaults are completed by the runner, which knows
-the project's vocabulary.
+Markers are told as written, after the project's own hooks: spellings and defaults are completed by the runner, which
+knows the project's vocabulary.
 """
 
 import os
@@ -29,6 +29,7 @@ from . import imports, markers, stream
 from .narrator import Narrator, describe, harmless
 
 VARIABLE = "TESTBED_CATALOG"
+NAME = "testbed_cataloger"
 PORTION = 500
 # What pytest reads for its configuration before any plugin is there to notice.
 CONFIGURATIONS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", "conftest.py")
@@ -81,9 +82,9 @@ class Cataloger(Narrator):
                 portion = self._collected[start : start + PORTION]
                 cases = [{**case(item), **({} if item in kept else {"left_out": True})} for item in portion]
                 self._events.write({"event": "cataloged", "cases": cases})
-            self._events.write({"event": "sources", **self._sources(session)})
+            self._events.write({"event": "sources", **self._sources()})
 
-    def _sources(self, session) -> Dict[str, object]:
+    def _sources(self) -> Dict[str, object]:
         root = Path(str(self._config.rootpath)).resolve()
         files = {relative for path in self._observer.files if (relative := below(root, path))}
         files.update(name for name in CONFIGURATIONS if (root / name).is_file())
@@ -170,10 +171,23 @@ def plain(value: object) -> object:
 
 
 def register(config, environ: MutableMapping[str, str]) -> None:
-    """Start telling where a descriptor is offered."""
+    """Start telling where a descriptor is offered.
+
+    The variable is taken away, so that no session below this one collects. Nothing is distributed: a controller of
+    pytest-xdist never sees the cases.
+    """
+    environ.pop(VARIABLE, None)
+    for option, value in (("dist", "no"), ("tx", []), ("numprocesses", None)):
+        if hasattr(config.option, option):
+            setattr(config.option, option, value)
     events = stream.open_stream(environ)
     if events is not None:
-        config.pluginmanager.register(Cataloger(config, events, OBSERVER), "testbed_narrator")
+        config.pluginmanager.register(Cataloger(config, events, OBSERVER), NAME)
+
+
+def is_at_work(config) -> bool:
+    """Say whether a session is there for its catalog alone."""
+    return config.pluginmanager.hasplugin(NAME)
 
 
 def observe() -> Observer:

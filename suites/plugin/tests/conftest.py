@@ -2,13 +2,13 @@
 
 import pytest
 
-from testbed_pytest import control, facts, stream
+from testbed_pytest import cataloger, control, facts, selection, stream
 
 
 @pytest.fixture(autouse=True)
 def _no_stack(monkeypatch):
     """Keep a stack that happens to be there out of the inner sessions."""
-    for variable in (control.VARIABLE, facts.VARIABLE, stream.VARIABLE):
+    for variable in (control.VARIABLE, facts.VARIABLE, stream.VARIABLE, selection.VARIABLE, cataloger.VARIABLE):
         monkeypatch.delenv(variable, raising=False)
 
 

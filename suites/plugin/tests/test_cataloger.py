@@ -28,9 +28,9 @@ def catalog(pytester, tmp_path):
         descriptor = os.open(told, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         environ = {**os.environ, "TESTBED_CATALOG": "1", "TESTBED_EVENTS_FD": str(descriptor)}
         environ["PYTHONPATH"] = str(PLUGIN)
-        argv = [sys.executable, "-m", "pytest", "-p", "testbed_pytest", "-p", "no:cacheprovider", "--collect-only", "-qq"]
-        argv += ["--continue-on-collection-errors", f"--rootdir={pytester.path}", *arguments]
-        subprocess.run(
+        argv = [sys.executable, "-m", "pytest", "-p", "testbed_pytest", "-p", "no:cacheprovider", "--collect-only"]
+        argv += ["-qq", "--continue-on-collection-errors", f"--rootdir={pytester.path}", *arguments]
+        subprocess.run(  # noqa: S603  The command is the test's own.
             argv,
             cwd=pytester.path,
             env=environ,
@@ -110,6 +110,11 @@ def test_a_broken_file_is_told_and_the_rest_is_cataloged(catalog):
     assert (error["file"], "nothing_like_it" in error["message"]) == ("test_a.py", True)
     assert [case["id"] for case in cases(events)] == ["test_b.py::test_b"]
     assert "test_a.py" in sources(events)["files"]
+
+
+def test_a_project_that_distributes_its_cases_is_cataloged_all_the_same(catalog):
+    events = catalog({"pytest.ini": "[pytest]\naddopts = -n 2\n", "test_a.py": "def test_a(): pass\n"})
+    assert [case["id"] for case in cases(events)] == ["test_a.py::test_a"]
 
 
 def test_many_cases_come_in_portions(catalog):

@@ -1,6 +1,7 @@
 """The selection: a session that executes the cases of a plan and no others."""
 
 import json
+import os
 
 import pytest
 
@@ -38,6 +39,16 @@ def test_exactly_the_chosen_cases_are_executed(select):
     result = select(json.dumps({"cases": chosen}), "-v")
     result.assert_outcomes(passed=2, deselected=2)
     result.stdout.fnmatch_lines(["*test_b?a::b? PASSED*", "*test_c PASSED*"])
+
+
+def test_a_session_that_a_case_starts_is_not_narrowed(select):
+    select(json.dumps({"cases": ["test_it.py::test_a"]}))
+    assert "TESTBED_SELECTION" not in os.environ
+
+
+def test_workers_execute_the_chosen_cases_too(select):
+    chosen = ["test_it.py::test_a", "test_it.py::test_c"]
+    select(json.dumps({"cases": chosen}), "-n", "2").assert_outcomes(passed=2)
 
 
 def test_an_empty_selection_executes_nothing(select):

@@ -165,7 +165,9 @@ impl CargoCatalog {
                 let Some(all) = self.all.take() else { return };
                 let mut portions = self.told.portions();
                 let cases = list::cases(&self.lane, &all, &of_suite);
-                cases.into_iter().for_each(|case| portions.gathering.add(case));
+                for case in cases {
+                    portions.gathering.add(case);
+                }
                 portions.complete = true;
             }
             _ => {}

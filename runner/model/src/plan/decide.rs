@@ -83,15 +83,12 @@ pub fn explain(inputs: &Inputs<'_>, case: &str) -> Result<Vec<Explained>, PlanEr
         let Some((at, row)) = rows.find(|(_, row)| row.id == case) else { continue };
         let considered = decision.consider(suite, &environments)?;
         let mut steps = Vec::new();
-        let verdict = match &considered.whole {
-            Some((rule, reason)) => {
-                steps.push(Step { rule, finding: reason.to_string() });
-                Verdict::Skip(reason.clone())
-            }
-            None => {
-                let judge = Judge::new(inputs, suite, known, &considered.candidates, &considered.absent);
-                judge.verdict(at, &known.entry(row), Some(&mut steps))
-            }
+        let verdict = if let Some((rule, reason)) = &considered.whole {
+            steps.push(Step { rule, finding: reason.to_string() });
+            Verdict::Skip(reason.clone())
+        } else {
+            let judge = Judge::new(inputs, suite, known, &considered.candidates, &considered.absent);
+            judge.verdict(at, &known.entry(row), Some(&mut steps))
         };
         explained.push(Explained { suite: suite.name.clone(), steps, verdict });
     }
@@ -262,12 +259,11 @@ impl<'i, 'a> Decision<'i, 'a> {
             return;
         };
         let mut distribution = Distribution::new(suite, considered.lanes);
-        match &considered.whole {
-            Some((_, reason)) => distribution.leave_out_all(known, reason),
-            None => {
-                let judge = Judge::new(self.inputs, suite, known, &considered.candidates, &considered.absent);
-                distribution.judge_all(known, &judge);
-            }
+        if let Some((_, reason)) = &considered.whole {
+            distribution.leave_out_all(known, reason);
+        } else {
+            let judge = Judge::new(self.inputs, suite, known, &considered.candidates, &considered.absent);
+            distribution.judge_all(known, &judge);
         }
         let (lanes, skipped, skips) = distribution.finish();
         self.lanes.extend(lanes);
@@ -370,7 +366,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             return Err(fault.with_nearest(&suite.image, known).into());
         };
         let own = suite.expression.as_deref();
-        let asked = |expression: &Option<Expression>| expression.as_ref().map(|it| it.source().to_owned());
+        let asked =
+            |expression: &Option<Expression>| expression.as_ref().map(|it| it.in_pytests_words().to_owned());
         let asked_markers = asked(&self.inputs.choice.markers);
         Ok(Lane {
             id: LaneId {
@@ -385,7 +382,8 @@ impl<'i, 'a> Decision<'i, 'a> {
             paths: suite.paths.clone(),
             expression: match suite.kind {
                 SuiteKind::Pytest => {
-                    let of_rule = rule.and_then(|rule| rule.expression.as_ref()).map(Expression::source);
+                    let of_rule =
+                        rule.and_then(|rule| rule.expression.as_ref()).map(Expression::in_pytests_words);
                     let narrower = [own, of_rule, asked_markers.as_deref()];
                     Some(tier_expression(self.inputs.tier, suite.tier, &narrower))
                 }

@@ -85,13 +85,18 @@ impl PlanDiff {
         let mut out = String::new();
         for Setting { path, before, after } in &self.settings {
             let _ = writeln!(out, "{path}");
-            before.iter().for_each(|value| out.push_str(&format!("  - {value}\n")));
-            after.iter().for_each(|value| out.push_str(&format!("  + {value}\n")));
+            for (sign, value) in
+                before.iter().map(|value| ('-', value)).chain(after.iter().map(|value| ('+', value)))
+            {
+                let _ = writeln!(out, "  {sign} {value}");
+            }
         }
         for Moved { suite, before, after, cases } in &self.cases {
             let noun = if cases.len() == 1 { "case" } else { "cases" };
             let _ = writeln!(out, "{} {noun} of {suite}\n  - {before}\n  + {after}", cases.len());
-            cases.iter().take(SHOWN).for_each(|case| out.push_str(&format!("      {case}\n")));
+            for case in cases.iter().take(SHOWN) {
+                let _ = writeln!(out, "      {case}");
+            }
             if cases.len() > SHOWN {
                 let _ = writeln!(out, "      and {} more", cases.len() - SHOWN);
             }

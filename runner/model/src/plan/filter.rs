@@ -3,7 +3,7 @@
 use super::{Asker, Choice};
 use crate::catalog::{Entry, SuiteCatalog};
 use crate::project::Vocabulary;
-use crate::selection::{Expression, Keywords, Marks, Name, complete};
+use crate::selection::{CasePattern, Expression, Keywords, Marks, Name, complete};
 
 /// A choice, made ready for the cases of one suite.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl<'i> Filter<'i> {
             Asker::Keyword => source(&self.choice.keyword),
             Asker::Case if self.choice.cases.is_empty() => None,
             Asker::Case => {
-                let texts: Vec<&str> = self.choice.cases.iter().map(|pattern| pattern.text()).collect();
+                let texts: Vec<&str> = self.choice.cases.iter().map(CasePattern::text).collect();
                 Some(texts.join(" "))
             }
             Asker::Suite => None,

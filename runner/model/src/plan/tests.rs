@@ -15,7 +15,7 @@ use crate::changes::Impact;
 use crate::facts::Facts;
 use crate::hint::Hint as _;
 use crate::profile::{self, Resolved};
-use crate::project::{self, Vocabulary};
+use crate::project::{self, Project, Vocabulary};
 use crate::tier::Tier;
 
 const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 21);
@@ -156,26 +156,55 @@ impl World {
         choice: &Choice,
         ask: impl FnOnce(&Inputs<'_>) -> Result<T, PlanError>,
     ) -> Result<T, PlanError> {
-        ask(&Inputs {
-            tier,
-            project: &project::parse("testbed.toml", &self.project).unwrap(),
-            base: &self.resolve("default")?,
-            environments: &self.environments()?,
-            profiles: &profile::names(&self.profiles).map(str::to_owned).collect::<BTreeSet<_>>(),
-            images: &self.images,
-            facts: &self.facts,
-            choice,
-            catalog: &self.catalog,
-            vocabulary: &self.vocabulary,
-            today: TODAY,
-            impact: self.impact.as_ref(),
-            durations: &self.durations,
-        })
+        Stage::of(self)?.ask(self, tier, choice, ask)
     }
 
     /// What a premerge plan is refused for.
     fn refusal(&self) -> String {
         shown(&self.plan(Tier::Premerge, &[], &[]).unwrap_err())
+    }
+}
+
+/// What a world's texts amount to; reading them takes longer than planning, so who plans often reads once.
+struct Stage {
+    project: Project,
+    base: Resolved,
+    environments: Vec<Environment>,
+    profiles: BTreeSet<String>,
+}
+
+impl Stage {
+    fn of(world: &World) -> Result<Self, PlanError> {
+        Ok(Self {
+            project: project::parse("testbed.toml", &world.project).unwrap(),
+            base: world.resolve("default")?,
+            environments: world.environments()?,
+            profiles: profile::names(&world.profiles).map(str::to_owned).collect(),
+        })
+    }
+
+    fn ask<T>(
+        &self,
+        world: &World,
+        tier: Tier,
+        choice: &Choice,
+        ask: impl FnOnce(&Inputs<'_>) -> Result<T, PlanError>,
+    ) -> Result<T, PlanError> {
+        ask(&Inputs {
+            tier,
+            project: &self.project,
+            base: &self.base,
+            environments: &self.environments,
+            profiles: &self.profiles,
+            images: &world.images,
+            facts: &world.facts,
+            choice,
+            catalog: &world.catalog,
+            vocabulary: &world.vocabulary,
+            today: TODAY,
+            impact: world.impact.as_ref(),
+            durations: &world.durations,
+        })
     }
 }
 

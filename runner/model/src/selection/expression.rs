@@ -4,6 +4,7 @@
 //! asked of a [`Matcher`], `not` binds closer than `and`, `and` closer than `or`.
 
 use super::lexer::{Kind, Literal, Token, tokens};
+use super::predicate::Predicate;
 use crate::exit_code::ExitCode;
 use crate::hint::Hint;
 
@@ -21,6 +22,8 @@ const RESERVED: [&str; 35] = [
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expression {
     source: String,
+    /// The same without predicates.
+    plain: String,
     root: Node,
 }
 
@@ -51,6 +54,11 @@ impl<F: Fn(&Name) -> bool> Matcher for F {
 enum Node {
     Never,
     Name(Name),
+    /// Any of these markers, of which `asked` stand in the source.
+    Predicate {
+        markers: Vec<Name>,
+        asked: Vec<Name>,
+    },
     Not(Box<Self>),
     All(Vec<Self>),
     Any(Vec<Self>),
@@ -98,15 +106,23 @@ impl Hint for ExpressionError {
 impl Expression {
     /// Reads an expression.
     pub fn parse(source: &str) -> Result<Self, ExpressionError> {
-        let parse = || {
-            let mut parser = Parser { tokens: tokens(source), next: 0, depth: 0 };
+        let parse = || -> Result<_, ExpressionError> {
+            let mut parser = Parser { tokens: tokens(source), next: 0, depth: 0, replaced: Vec::new() };
             parser.is_sound()?;
-            parser.whole()
+            let root = parser.whole()?;
+            Ok((root, parser.replaced))
         };
         match parse() {
-            Ok(root) => Ok(Self { source: source.to_owned(), root }),
+            Ok((root, replaced)) => {
+                Ok(Self { source: source.to_owned(), plain: without_predicates(source, &replaced), root })
+            }
             Err(error) => Err(error.within(source)),
         }
+    }
+
+    /// The same in words that pytest itself understands: predicates are written out.
+    pub fn in_pytests_words(&self) -> &str {
+        &self.plain
     }
 
     /// The text that it was read from.
@@ -127,6 +143,7 @@ impl Expression {
             match node {
                 Node::Never => {}
                 Node::Name(name) => names.push(name),
+                Node::Predicate { asked, .. } => names.extend(asked),
                 Node::Not(inner) => open.push(inner),
                 Node::All(parts) | Node::Any(parts) => open.extend(parts.iter().rev()),
             }
@@ -140,6 +157,7 @@ impl Node {
         match self {
             Self::Never => false,
             Self::Name(name) => matcher.matches(name),
+            Self::Predicate { markers, .. } => markers.iter().any(|name| matcher.matches(name)),
             Self::Not(inner) => !inner.matches(matcher),
             Self::All(parts) => parts.iter().all(|part| part.matches(matcher)),
             Self::Any(parts) => parts.iter().any(|part| part.matches(matcher)),
@@ -151,6 +169,8 @@ struct Parser {
     tokens: Vec<Token>,
     next: usize,
     depth: usize,
+    /// Predicates with what they stand for: from, to, in characters.
+    replaced: Vec<(usize, usize, String)>,
 }
 
 impl Parser {
@@ -205,6 +225,11 @@ impl Parser {
         let Some(text) = self.word()? else {
             return Err(self.expected(&["not", "left parenthesis", "identifier"]));
         };
+        if let Some(predicate) = Predicate::of(&text)
+            && self.has_positional_argument()
+        {
+            return self.predicate(predicate, position);
+        }
         let mut arguments = Vec::new();
         if self.accept(&Kind::Open)? {
             loop {
@@ -217,6 +242,37 @@ impl Parser {
             self.close()?;
         }
         Ok(Node::Name(Name { text, arguments, column: position + 1 }))
+    }
+
+    /// Whether an argument without a name follows, which pytest does not have.
+    fn has_positional_argument(&self) -> bool {
+        let kind = |ahead: usize| self.tokens.get(self.next + ahead).map(|token| &token.kind);
+        kind(0) == Some(&Kind::Open)
+            && matches!(kind(1), Some(Kind::Word(_)))
+            && kind(2) != Some(&Kind::Equal)
+    }
+
+    fn predicate(&mut self, predicate: Predicate, position: usize) -> Result<Node, ExpressionError> {
+        let (mut markers, mut asked) = (Vec::new(), Vec::new());
+        loop {
+            // The opening parenthesis, and then each comma.
+            self.advance()?;
+            let at = self.position();
+            let Some(argument) = self.word()? else { return Err(self.expected(&["identifier"])) };
+            let name = |text: String| Name { text, arguments: Vec::new(), column: at + 1 };
+            markers.extend(predicate.markers(&argument, at)?.into_iter().map(name));
+            if predicate.names_markers() {
+                asked.push(name(argument));
+            }
+            if self.tokens.get(self.next).map(|token| &token.kind) != Some(&Kind::Comma) {
+                break;
+            }
+        }
+        let end = self.position() + 1;
+        self.close()?;
+        let texts: Vec<&str> = markers.iter().map(|name| name.text.as_str()).collect();
+        self.replaced.push((position, end, format!("({})", texts.join(" or "))));
+        Ok(Node::Predicate { markers, asked })
     }
 
     fn argument(&mut self, before: &[(String, Literal)]) -> Result<(String, Literal), ExpressionError> {
@@ -306,6 +362,20 @@ impl Parser {
         let got = self.tokens.get(self.next).map_or("end of input", |token| token.kind.name());
         ExpressionError::new(self.position(), format!("expected {}; got {got}", what.join(" or ")))
     }
+}
+
+/// The source with each predicate replaced by what it stands for.
+fn without_predicates(source: &str, replaced: &[(usize, usize, String)]) -> String {
+    let chars: Vec<char> = source.chars().collect();
+    let mut plain = String::with_capacity(source.len());
+    let mut next = 0;
+    for (start, end, text) in replaced {
+        plain.extend(chars.get(next..*start).unwrap_or_default());
+        plain.push_str(text);
+        next = *end;
+    }
+    plain.extend(chars.get(next..).unwrap_or_default());
+    plain
 }
 
 /// Whether Python takes a text for a name.

@@ -176,6 +176,56 @@ fn names_are_told_with_their_columns_in_order() {
 }
 
 /// An expression, and what Python would make of it for the names that hold.
+#[test]
+fn predicates_speak_one_vocabulary_in_every_spelling() {
+    for (expression, names, holds) in [
+        ("tier(postmerge)", &["pre_merge"][..], true),
+        ("tier(post-merge)", &["postmerge"], true),
+        ("tier(premerge)", &["nightly"], false),
+        ("gpu(1, 2)", &["gpus_needed_2"], true),
+        ("gpu(0)", &["gpu_1"], false),
+        ("type(fault-tolerance)", &["fault_tolerance"], true),
+        ("backend(tensorrt_llm)", &["trtllm"], true),
+        ("component(router)", &["kv_router"], true),
+        ("component(testing-etcd) and not gpu(1)", &["testing-etcd"], true),
+        ("not tier(premerge) or type(unit)", &["premerge", "unit"], true),
+        // What pytest understands keeps its meaning.
+        ("tier", &["tier"], true),
+        ("gpu(n=1)", &["gpu"], false),
+    ] {
+        assert_eq!(selects(expression, names), holds, "`{expression}` of {names:?}");
+    }
+    let words = |text: &str| Expression::parse(text).unwrap().in_pytests_words().to_owned();
+    assert_eq!(words("not  slow and gpu(1)"), "not  slow and (gpu_1 or gpus_needed_1)");
+    assert_eq!(
+        words("é or tier(pre_merge) or x"),
+        "é or (pre_commit or precommit or pre_merge or premerge) or x"
+    );
+    assert_eq!(words("a and b"), "a and b");
+    let expression = Expression::parse("gpu(1) or component(rooter)").unwrap();
+    let asked: Vec<(&str, usize)> =
+        expression.names().iter().map(|it| (it.text.as_str(), it.column)).collect();
+    assert_eq!(asked, [("rooter", 21)], "what it stands for need not be known");
+}
+
+#[test]
+fn predicates_with_wrong_arguments_are_refused_at_them() {
+    insta::assert_snapshot!(refusal("gpu(0) and tier(premerg)"), @"
+    column 17: unknown tier `premerg`; did you mean `premerge`?
+    gpu(0) and tier(premerg)
+                    ^
+    ");
+    for (expression, message) in [
+        ("gpu(one)", "column 5: `one` is no number of GPUs, such as 0 or 2"),
+        ("gpu(1,)", "column 7: expected identifier; got right parenthesis"),
+        ("tier(premerge", "column 14: expected right parenthesis; got end of input"),
+        ("tier()", "column 6: expected identifier; got right parenthesis"),
+        ("slow(1)", "column 6: `1` cannot be an argument's name"),
+    ] {
+        assert_eq!(Expression::parse(expression).expect_err(expression).to_string(), message);
+    }
+}
+
 fn expression() -> impl Strategy<Value = (String, fn(&str) -> bool, Tree)> {
     tree().prop_map(|tree| (tree.written(), holds as fn(&str) -> bool, tree))
 }
@@ -234,12 +284,26 @@ proptest! {
     #[test]
     fn no_mixture_of_words_makes_it_panic_and_errors_point_into_the_text(
         words in proptest::collection::vec(
-            proptest::sample::select(vec!["and", "or", "not", "(", ")", "a", "m(x=1)", "=", ",", "'", "\"t\"", "-1", " "]), 0..20,
+            proptest::sample::select(vec!["and", "or", "not", "(", ")", "tier(premerge)", "gpu(", "type(", "a", "m(x=1)", "=", ",", "'", "\"t\"", "-1", " "]), 0..20,
         ),
     ) {
         let text = words.concat();
         if let Err(error) = Expression::parse(&text) {
             prop_assert!(error.column >= 1 && error.column <= text.chars().count() + 1, "{error}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_out_means_the_same(
+        words in proptest::collection::vec(
+            proptest::sample::select(vec!["a ", "and ", "or ", "not ", "(", ") ", "tier(premerge) ", "gpu(1, 0) ", "type(b) ", "m(x=1) "]), 0..12,
+        ),
+        has in proptest::collection::vec(proptest::sample::select(vec!["a", "b", "pre_merge", "gpu_1", "nightly"]), 0..4),
+    ) {
+        if let Ok(expression) = Expression::parse(&words.concat()) {
+            let plain = Expression::parse(expression.in_pytests_words()).unwrap();
+            let marks = marks(&has);
+            prop_assert_eq!(plain.matches(&Marks(&marks)), expression.matches(&Marks(&marks)));
         }
     }
 

@@ -65,9 +65,12 @@ pub struct List {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct Binary {
-    package_name: String,
-    binary_id: String,
-    binary_name: String,
+    #[serde(rename = "package-name")]
+    package: String,
+    #[serde(rename = "binary-id")]
+    id: String,
+    #[serde(rename = "binary-name")]
+    name: String,
     kind: String,
     #[serde(default)]
     testcases: BTreeMap<String, Test>,
@@ -101,7 +104,7 @@ pub fn cases(lane: &Lane, all: &List, of_suite: &List) -> Vec<Announced> {
         for (name, test) in &binary.testcases {
             let here = chosen.and_then(|binary| binary.testcases.get(name));
             cases.push(Announced {
-                id: format!("{} {name}", binary.binary_id),
+                id: format!("{} {name}", binary.id),
                 marks: marks(lane, binary),
                 keywords: keywords(binary, name),
                 said: said(test, here),
@@ -123,7 +126,7 @@ fn said(test: &Test, here: Option<&Test>) -> Option<ToolWord> {
 /// What a Rust test says of itself in the vocabulary of markers: the suite's type, its package, and the features that it
 /// was compiled with.
 fn marks(lane: &Lane, binary: &Binary) -> Vec<Mark> {
-    let mut names = vec![lane.test_type.name().to_owned(), binary.package_name.clone()];
+    let mut names = vec![lane.test_type.name().to_owned(), binary.package.clone()];
     names.extend(features(&lane.arguments));
     names.dedup();
     names.into_iter().map(|name| Mark { name, ..Mark::default() }).collect()
@@ -147,7 +150,7 @@ fn features(arguments: &[String]) -> Vec<String> {
 /// What `-k` looks in besides the test's own name: its modules, its binary and what kind that is.
 fn keywords(binary: &Binary, test: &str) -> Vec<String> {
     let module = test.rsplit_once("::").map_or("", |(module, _)| module);
-    let all = [binary.binary_id.as_str(), &binary.binary_name, &binary.kind, module];
+    let all = [binary.id.as_str(), &binary.name, &binary.kind, module];
     all.into_iter().filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 

@@ -1,11 +1,12 @@
 //! What becomes of single cases, and that nothing is lost on the way.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::{World, lanes, shown, skips};
+use super::{Stage, World, lanes, shown, skips};
 use crate::catalog::{Announced, Gathering, SuiteCatalog, ToolWord};
 use crate::changes::{CaseImpact, Impact};
 use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, diff, explain, plan as plan_of};
@@ -29,7 +30,9 @@ fn case(id: &str, marks: Vec<Mark>) -> Announced {
 
 fn catalog(cases: Vec<Announced>) -> SuiteCatalog {
     let mut gathering = Gathering::default();
-    cases.into_iter().for_each(|case| gathering.add(case));
+    for case in cases {
+        gathering.add(case);
+    }
     gathering.finish()
 }
 
@@ -271,7 +274,7 @@ fn two_plans_are_told_apart_by_settings_and_by_what_became_of_cases() {
     let world = world();
     let before = world.plan(Tier::Premerge, &[], &["python"]).unwrap();
     assert!(diff(&before, &before).is_empty());
-    let mut changed = super::World { catalog: world.catalog.clone(), ..World::new() };
+    let mut changed = World { catalog: world.catalog.clone(), ..World::new() };
     changed.vocabulary = vocabulary();
     changed.facts.gpus = 2;
     changed.project = changed.project.replace("workers = 2", "workers = 3");
@@ -373,8 +376,14 @@ fn of_world(cases: &[Announced]) -> World {
     world
 }
 
+/// The texts of every world here are the same.
+fn stage() -> &'static Stage {
+    static STAGE: LazyLock<Stage> = LazyLock::new(|| Stage::of(&World::new()).unwrap());
+    &STAGE
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn nothing_is_lost_and_nothing_is_told_twice(
@@ -384,7 +393,7 @@ proptest! {
     ) {
         let world = of_world(&cases);
         let choice = asked(markers.as_deref(), keyword.as_deref(), &[], &["python", "e2e"]);
-        let plan = world.with_inputs(tier, &choice, plan_of).unwrap();
+        let plan = stage().ask(&world, tier, &choice, plan_of).unwrap();
         for suite in ["python", "e2e"] {
             let of_lanes = plan.lanes.iter().filter(|lane| lane.id.suite == suite);
             let run = of_lanes.flat_map(|lane| lane.cases.iter().flat_map(|cases| cases.ids.clone()));
@@ -410,7 +419,7 @@ proptest! {
         world.durations.cases = cases.iter().map(|case| case.id.clone()).zip(times).collect();
         let run = |shard: Option<Shard>| {
             let choice = Choice { shard, ..asked(None, None, &[], &["python", "e2e"]) };
-            let plan = world.with_inputs(tier, &choice, plan_of).unwrap();
+            let plan = stage().ask(&world, tier, &choice, plan_of).unwrap();
             let told: usize = plan.skips.iter().map(|group| group.cases.len()).sum();
             assert_eq!(told + executed(&plan).len(), 2 * cases.len());
             executed(&plan)
@@ -431,7 +440,7 @@ proptest! {
     ) {
         let world = of_world(&cases);
         let run = |tier: Tier, choice: &Choice| -> BTreeSet<String> {
-            let plan = world.with_inputs(tier, choice, plan_of).unwrap();
+            let plan = stage().ask(&world, tier, choice, plan_of).unwrap();
             executed(&plan).iter().map(|line| line.replace("@mocker-disagg", "").replace("@mocker", "")).collect()
         };
         let all = asked(None, None, &[], &["python"]);
