@@ -11,6 +11,8 @@ mod at_once;
 mod broken;
 #[path = "daemon/cases.rs"]
 mod cases;
+#[path = "daemon/catalog.rs"]
+mod catalog;
 #[path = "daemon/disk.rs"]
 mod disk;
 #[path = "daemon/dynamo.rs"]
@@ -23,6 +25,8 @@ mod ground;
 mod interrupted;
 #[path = "daemon/killed.rs"]
 mod killed;
+#[path = "daemon/plan_file.rs"]
+mod plan_file;
 #[path = "daemon/record.rs"]
 mod record;
 #[path = "daemon/repository.rs"]

@@ -156,9 +156,9 @@ fn a_changed_file_selects_what_is_written_down() {
     for file in ["docs/router.md", "deploy/README.md", "components/src/dynamo/planner/README.md"] {
         assert_eq!(concerned(&ground, file), of_nobody, "{file}");
     }
-    let planner = concerned(&ground, "components/src/dynamo/planner/scaling.py");
-    assert!(planner.iter().all(|id| id.contains("/planner/")), "{planner:?}");
-    assert_eq!(planner.len(), 4);
+    let of_planner = concerned(&ground, "components/src/dynamo/planner/scaling.py");
+    assert!(of_planner.iter().all(|id| id.contains("/planner/")), "{of_planner:?}");
+    assert_eq!(of_planner.len(), 4);
     let below = concerned(&ground, "tests/conftest.py");
     assert!(below.iter().all(|id| id.starts_with("tests/")) && below.len() == 3, "{below:?}");
 
@@ -174,10 +174,10 @@ fn a_changed_file_selects_what_is_written_down() {
         ),
         ("pyproject.toml", "`pyproject.toml` changed, which decides how all of them are executed"),
     ] {
-        let planned = plan(&ground, &["--changed", file]);
+        let widened = plan(&ground, &["--changed", file]);
         let loud = format!("the whole tier runs, not only what the changes concern: {why}");
-        assert_eq!(planned.warnings, [DETECTED.to_owned(), loud]);
-        assert_eq!(planned.executed(), whole.executed());
+        assert_eq!(widened.warnings, [DETECTED.to_owned(), loud]);
+        assert_eq!(widened.executed(), whole.executed());
     }
 
     // The same from revisions: a committed change, and one that is not committed yet.
