@@ -91,6 +91,14 @@ fn a_repository_with_dynamos_layout_is_planned_and_checked_as_written_down() {
     let checked = ground.testbed(["check", "--format", "text"]);
     assert_eq!((checked.code(), checked.err.as_str()), (ExitCode::TestFailed, ""));
     assert_snapshot!("check", checked.out);
+
+    // And so it is executed: also the workspaces below the root, with what the compiler put into their tests.
+    let run = ground.start(["premerge", "--json"]).end();
+    assert_eq!(run.code, ExitCode::Passed, "{}", run.err);
+    let mut executed: Vec<&str> = planned.executed();
+    executed.sort_unstable();
+    assert_eq!(run.executed(), executed);
+    run.left_nothing();
 }
 
 #[test]
@@ -138,16 +146,19 @@ fn a_changed_file_selects_what_is_written_down() {
         "dynamo-llm tests::a_prompt_has_blocks",
         "dynamo-llm::serving a_model_has_a_component",
         "dynamo-tokens tests::a_block_is_begun_and_counts",
+        "dynamo-py3 tests::its_manifest_is_where_it_was_compiled",
         "dynamo-py3 tests::python_serves",
         "kvbm-py3 tests::blocks_are_held",
     ];
     assert_eq!(concerned(&ground, "lib/tokens/src/lib.rs"), tokens);
     let llm = ["dynamo-llm tests::a_prompt_has_blocks", "dynamo-llm::serving a_model_has_a_component"];
-    let llm_and_bindings = [&llm[..], &["dynamo-py3 tests::python_serves"]].concat();
+    let bindings =
+        ["dynamo-py3 tests::its_manifest_is_where_it_was_compiled", "dynamo-py3 tests::python_serves"];
+    let llm_and_bindings = [&llm[..], &bindings].concat();
     assert_eq!(concerned(&ground, "lib/llm/src/lib.rs"), llm_and_bindings);
     // The key `rust` is for all Rust suites, and leaves the examples out.
     let rust: Vec<&str> = whole.executed().into_iter().filter(|id| id.contains(' ')).collect();
-    assert_eq!(rust.len(), 7, "{rust:?}");
+    assert_eq!(rust.len(), 8, "{rust:?}");
     assert_eq!(concerned(&ground, "lib/runtime/src/lib.rs"), rust);
     let example = "lib/runtime/examples/hello_world/src/lib.rs";
     assert_eq!(concerned(&ground, example), ["hello_world tests::it_says_hello"]);

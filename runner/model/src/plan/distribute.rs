@@ -111,15 +111,18 @@ impl<'s> Distribution<'s> {
                     lane.cases = Some(Cases { ids, whole, files: Vec::new(), broken, withheld });
                     lanes.push(lane);
                 }
-                None => skipped.push(SkippedLane { lane: lane.id, reason: why_empty(&self.skips) }),
+                None => {
+                    let reason = why_empty(&lane.id, &self.skips);
+                    skipped.push(SkippedLane { lane: lane.id, reason });
+                }
             }
         }
         (lanes, skipped, self.skips)
     }
 }
 
-/// Why a lane has no case: a suite's reasons with their counts, or that other profiles execute them all.
-fn why_empty(skips: &[SkipGroup]) -> String {
+/// Why a lane has no case: a suite's reasons with their counts, or that others execute them all.
+fn why_empty(lane: &LaneId, skips: &[SkipGroup]) -> String {
     let narrowed = skips.iter().any(|group| {
         matches!(
             group.reason,
@@ -127,7 +130,8 @@ fn why_empty(skips: &[SkipGroup]) -> String {
         )
     });
     if skips.is_empty() {
-        return "other profiles execute its cases".to_owned();
+        let others = if lane.profile.is_some() { "profiles" } else { "lanes" };
+        return format!("other {others} execute its cases");
     }
     if narrowed {
         return "no case of it fits what was asked for".to_owned();
@@ -137,5 +141,6 @@ fn why_empty(skips: &[SkipGroup]) -> String {
         *counts.entry(group.reason.word()).or_default() += group.cases.len();
     }
     let counts: Vec<String> = counts.into_iter().map(|(word, count)| format!("{word} {count}")).collect();
-    format!("no case of it is left for this profile ({})", counts.join(", "))
+    let place = if lane.profile.is_some() { "this profile" } else { "it" };
+    format!("no case is left for {place} ({})", counts.join(", "))
 }
