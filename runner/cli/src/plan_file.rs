@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use testbed_engine::configuration;
+use testbed_engine::configuration::{self, ReadError};
 use testbed_engine::image::Images;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
@@ -13,6 +13,9 @@ use crate::failure::Failure;
 /// A plan file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanFileError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] ReadError),
     /// It is no plan.
     #[error("`{file}` is no plan: {message}")]
     Garbled {
@@ -44,7 +47,7 @@ pub enum PlanFileError {
 impl Hint for PlanFileError {
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::Garbled { .. } | Self::Schema { .. } => {
+            Self::Unreadable(_) | Self::Garbled { .. } | Self::Schema { .. } => {
                 "`testbed plan TIER --json > FILE` writes one".to_owned()
             }
             Self::OtherImage { .. } => {
@@ -60,17 +63,18 @@ impl Hint for PlanFileError {
 
 /// Reads a plan.
 pub fn read(file: &Path) -> Result<Plan, Failure> {
-    let text = configuration::named(file)?;
-    let garbled = |error: serde_json::Error| PlanFileError::Garbled {
-        file: file.to_owned(),
-        message: error.to_string(),
-    };
-    let value: serde_json::Value = serde_json::from_str(&text).map_err(garbled)?;
+    let text = configuration::named(file).map_err(PlanFileError::from)?;
+    let garbled = |message: String| PlanFileError::Garbled { file: file.to_owned(), message };
+    let unread = |error: serde_json::Error| garbled(error.to_string());
+    let value: serde_json::Value = serde_json::from_str(&text).map_err(unread)?;
+    if !value.is_object() {
+        return Err(garbled("it is no JSON object".to_owned()).into());
+    }
     let schema = value.get("schema").and_then(serde_json::Value::as_u64);
     if let Some(found) = schema.and_then(|found| u32::try_from(found).ok()).filter(|found| *found != SCHEMA) {
         return Err(PlanFileError::Schema { file: file.to_owned(), found }.into());
     }
-    Ok(serde_json::from_value(value).map_err(garbled)?)
+    Ok(serde_json::from_value(value).map_err(unread)?)
 }
 
 /// Whether the images that a plan names are the ones here: otherwise it would not be that plan that is executed.

@@ -79,12 +79,15 @@ impl Settings {
         let here = environment::working_folder().map_err(SettingsError::WorkingFolder)?;
         let root = match &args.root {
             Some(path) => existing("--root", path, &here)?,
-            None => upward(&here, "envs/default.toml")
+            None => upward(&here, |folder| folder.join("envs/default.toml").is_file())
                 .ok_or_else(|| SettingsError::NoRoot { from: here.clone() })?,
         };
         let project = match &args.project {
             Some(path) => existing("--project", path, &here)?,
-            None => upward(&here, "testbed.toml").unwrap_or_else(|| root.clone()),
+            // A project without a project file is the checkout that somebody works in.
+            None => upward(&here, |folder| folder.join("testbed.toml").is_file())
+                .or_else(|| upward(&here, |folder| folder.join(".git").exists()))
+                .unwrap_or_else(|| root.clone()),
         };
         let state = project.join(".testbed");
         let output = style(args.color, std::io::stdout().is_terminal(), &console::Term::stdout());
@@ -136,9 +139,9 @@ fn existing(flag: &'static str, path: &Path, here: &Path) -> Result<PathBuf, Set
     }
 }
 
-/// The nearest folder, from `here` upward, that holds `name`.
-fn upward(here: &Path, name: &str) -> Option<PathBuf> {
-    here.ancestors().find(|folder| folder.join(name).is_file()).map(Path::to_owned)
+/// The nearest folder, from `here` upward, that is it.
+fn upward(here: &Path, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+    here.ancestors().find(|folder| is_it(folder)).map(Path::to_owned)
 }
 
 #[cfg(test)]
@@ -153,7 +156,8 @@ mod tests {
         let deep = root.path().join("a/b");
         fs::create_dir_all(&deep).unwrap();
         fs::write(root.path().join("testbed.toml"), "").unwrap();
-        assert_eq!(upward(&deep, "testbed.toml").as_deref(), Some(root.path()));
-        assert_eq!(upward(&deep, "no-such-file.toml"), None);
+        let holding = |name: &'static str| move |folder: &std::path::Path| folder.join(name).is_file();
+        assert_eq!(upward(&deep, holding("testbed.toml")).as_deref(), Some(root.path()));
+        assert_eq!(upward(&deep, holding("no-such-file.toml")), None);
     }
 }

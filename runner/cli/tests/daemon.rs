@@ -11,8 +11,12 @@ mod at_once;
 mod broken;
 #[path = "daemon/cases.rs"]
 mod cases;
+#[path = "daemon/catalog.rs"]
+mod catalog;
 #[path = "daemon/disk.rs"]
 mod disk;
+#[path = "daemon/dynamo.rs"]
+mod dynamo;
 #[path = "daemon/engine.rs"]
 mod engine;
 #[path = "daemon/ground.rs"]
@@ -23,8 +27,12 @@ mod interrupted;
 mod killed;
 #[path = "daemon/own_image.rs"]
 mod own_image;
+#[path = "daemon/plan_file.rs"]
+mod plan_file;
 #[path = "daemon/record.rs"]
 mod record;
+#[path = "daemon/repository.rs"]
+mod repository;
 #[path = "daemon/running.rs"]
 mod running;
 #[path = "daemon/screen.rs"]

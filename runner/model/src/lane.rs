@@ -123,6 +123,9 @@ pub struct Cases {
     /// pytest: the files to collect, where that is less than the lane's paths.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<String>,
+    /// pytest: files that could not be collected. The suite's first lane tries them again, for they make the suite red.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// Cases that were asked for and are withheld, told by the suite's first lane.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub withheld: Vec<Withheld>,

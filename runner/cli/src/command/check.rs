@@ -14,6 +14,7 @@ use testbed_model::catalog::Catalog;
 use testbed_model::check::{self, Feature, Finding, Inputs, Level, Rule};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::project::Project;
+use testbed_model::project::detect::Layout;
 use testbed_model::stack::Millis;
 use testbed_model::tier::Tier;
 use testbed_report::Style;
@@ -136,7 +137,9 @@ fn files(catalog: &Catalog) -> impl Iterator<Item = &str> {
 async fn features(settings: &Settings) -> Result<Vec<Feature>, Failure> {
     let listing =
         tree::list(&settings.project, &CancellationToken::new()).await.map_err(PrepareError::from)?;
-    let is_manifest = |file: &&str| *file == "Cargo.toml" || file.ends_with("/Cargo.toml");
+    // Crates that are somebody else's or test data have features of their own.
+    let is_manifest =
+        |file: &&str| (*file == "Cargo.toml" || file.ends_with("/Cargo.toml")) && Layout::wants(file);
     let manifests = listing.files.iter().map(String::as_str).filter(is_manifest);
     let texts = texts::read(&settings.project, manifests);
     Ok(texts.iter().flat_map(|(file, text)| check::features(file, text)).collect())

@@ -9,7 +9,7 @@ use testbed_engine::store::Store;
 use testbed_model::event::Event;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::lane::LaneId;
-use testbed_model::plan::Plan;
+use testbed_model::plan::{Plan, SkipGroup, SkipReason};
 use testbed_model::record::Manifest;
 use testbed_model::tier::Tier;
 use testbed_model::verdict;
@@ -60,7 +60,9 @@ pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failur
         ExitCode::Passed if args.enforce_budget && !overruns.is_empty() => ExitCode::BudgetExceeded,
         code => code,
     };
-    learn(settings, &plan, &outcome);
+    if !is_share(&plan, args) {
+        learn(settings, &plan, &outcome);
+    }
     if let Some(failure) = &failure {
         session.events.emit(failure.event());
     }
@@ -102,6 +104,13 @@ async fn decide(settings: &Settings, args: &RunArgs) -> Result<(Preparation, Dec
     decided.remarks.extend(collection::remarks(&catalog));
     drop(question);
     Ok((preparation, decided))
+}
+
+/// Whether the run is one share of several. Cases are dealt out by how long they took before, so what one share has learned must
+/// not change what the next one is dealt: a case that moves from one to the other would be executed twice, or never.
+fn is_share(plan: &Plan, args: &RunArgs) -> bool {
+    let is_of_other = |group: &SkipGroup| matches!(group.reason, SkipReason::OtherShard { .. });
+    args.choice.shard.is_some() || plan.skips.iter().any(is_of_other)
 }
 
 /// Keeps how long cases took, for the next plan. That it cannot be kept is no failure of this run.

@@ -30,37 +30,35 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// The smallest stack, and a project whose suite holds this text.
-    pub fn small(cases: &str) -> Self {
-        Self::with_profile("small", cases, |site| {
-            site.with("config/envs/small.toml", SMALL_PROFILE)
-                .with("config/compose/small.yaml", TALKATIVE_STACK)
-                .with("project/testbed.toml", SMALL_PROJECT)
-        })
-    }
-
-    /// The bundled profiles and stacks, with one stack's text changed, and a project whose suite runs against it.
-    pub fn mocker(cases: &str, change: impl Fn(&str) -> String) -> Self {
-        let read = |path: &str| std::fs::read_to_string(repository().join(path)).unwrap();
-        let stack = read("compose/mocker.yaml");
-        let changed = change(&stack);
-        Self::with_profile("mocker", cases, |site| {
-            site.with("config/envs/mocker.toml", &read("envs/mocker.toml"))
-                .with("config/compose/mocker.yaml", &changed)
-                .with("project/testbed.toml", &SMALL_PROJECT.replace("[\"small\"]", "[\"mocker\"]"))
-                .with_link("config/models", "models")
-        })
-    }
-
-    fn with_profile(name: &str, cases: &str, build: impl Fn(Site) -> Site) -> Self {
+    /// The smallest stack, and a project in which nothing is yet.
+    pub fn bare() -> Self {
         have_images();
         let base = std::fs::read_to_string(repository().join("envs/default.toml")).unwrap();
-        let site = build(Site::empty())
+        let site = Site::empty()
             .with("config/envs/default.toml", &base)
+            .with("config/envs/small.toml", SMALL_PROFILE)
+            .with("config/compose/small.yaml", TALKATIVE_STACK)
             .with_link("config/images", "images")
-            .with_link("config/suites/plugin", "suites/plugin")
-            .with(&format!("project/tests/test_{name}.py"), cases);
+            .with_link("config/suites/plugin", "suites/plugin");
+        std::fs::create_dir(site.path().join("project")).unwrap();
         Self { site, within: PathBuf::new() }
+    }
+
+    /// The smallest stack, and a project whose suite holds this text.
+    pub fn small(cases: &str) -> Self {
+        Self::bare().with("project/testbed.toml", SMALL_PROJECT).with("project/tests/test_small.py", cases)
+    }
+
+    /// The bundled profile and its stack, with the stack's text changed, and a project whose suite runs against it.
+    pub fn mocker(cases: &str, change: impl Fn(&str) -> String) -> Self {
+        let read = |path: &str| std::fs::read_to_string(repository().join(path)).unwrap();
+        let bare = Self::bare().without("config/envs/small.toml").without("config/compose/small.yaml");
+        let ground = bare
+            .with("config/envs/mocker.toml", &read("envs/mocker.toml"))
+            .with("config/compose/mocker.yaml", &change(&read("compose/mocker.yaml")))
+            .with("project/testbed.toml", &SMALL_PROJECT.replace("[\"small\"]", "[\"mocker\"]"))
+            .with("project/tests/test_mocker.py", cases);
+        Self { site: ground.site.with_link("config/models", "models"), ..ground }
     }
 
     /// With another file.

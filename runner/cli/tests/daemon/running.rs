@@ -1,5 +1,6 @@
 //! A command that runs: its events as they come, signals to it, and its end.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, Stdio};
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use serde_json::Value;
+use testbed_model::case::{CaseResult, Outcome};
 use testbed_model::exit_code::ExitCode;
 
 use crate::engine;
@@ -155,6 +157,21 @@ impl Finished {
         let first = found.next().unwrap_or_else(|| panic!("no event `{name}`: {}", self.err));
         assert_eq!(found.next(), None, "more than one event `{name}`");
         first
+    }
+
+    /// How each case ended, with the message of one that did not pass.
+    pub fn outcomes(&self) -> BTreeMap<String, (Outcome, String)> {
+        let ended = self.named("case_finished").map(|event| {
+            let result: CaseResult = serde_json::from_value(event.clone()).unwrap();
+            (result.case.id, (result.outcome, result.message.unwrap_or_default()))
+        });
+        ended.collect()
+    }
+
+    /// The cases that ended otherwise than as skipped, sorted.
+    pub fn executed(&self) -> Vec<String> {
+        let outcomes = self.outcomes().into_iter();
+        outcomes.filter(|(_, (outcome, _))| *outcome != Outcome::Skipped).map(|(id, _)| id).collect()
     }
 
     /// The run's id.

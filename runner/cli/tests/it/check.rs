@@ -71,6 +71,8 @@ fn features_of_every_crate_of_the_project_are_looked_at() {
             "[package]\nname = \"a\"\n\n[features]\ndefault = []\nfault-tolerance = []\n",
         )
         .with("lib/b/Cargo.toml", "not TOML")
+        .with("lib/a/tests/fixtures/x/Cargo.toml", "[features]\nfault-tolerance = []\n")
+        .with("vendor/x/Cargo.toml", "[features]\nfault-tolerance = []\n")
         .with("lib/notCargo.toml", "[features]\ngpu-1 = []\n");
     let (code, found) = found(&site, &["--no-collect"]);
     assert_eq!(code, ExitCode::Passed);

@@ -105,3 +105,17 @@ fn the_configuration_is_found_from_any_folder_below_it() {
     assert_eq!((above.code(), below.code()), (ExitCode::Passed, ExitCode::Passed), "{}", below.told());
     assert_eq!(above.out, below.out);
 }
+
+#[test]
+fn without_a_project_file_the_checkout_is_the_project() {
+    let config = Site::small();
+    let checkout = Site::empty().with("tests/unit/test_x.py", "def test_x():\n    pass\n");
+    let made =
+        std::process::Command::new("git").args(["init", "--quiet"]).current_dir(checkout.path()).status();
+    assert!(made.unwrap().success());
+    let mut plan = checkout.command(["plan", "--no-collect"]);
+    plan.current_dir(checkout.path().join("tests/unit")).env("TESTBED_ROOT", config.path());
+    let ended = checkout.ended(&mut plan);
+    assert_eq!(ended.code(), ExitCode::Passed, "{}", ended.err);
+    assert_eq!(ended.err, "warning: there is no `testbed.toml`; the suites are told from `tests`\n");
+}

@@ -111,7 +111,20 @@ impl Assembly {
     /// Mounts a folder of the host read-only where it is on the host, below a folder that the image may keep closed.
     pub fn mount_in_place(&mut self, path: &str) {
         open_above(&mut self.container.tmpfs, path);
+        self.own_between(path);
         self.mount(path, path);
+    }
+
+    /// Gives the user the folders between the project's copy and a place below it: the daemon makes them for its mount, as
+    /// root's, and the project's own files could not be copied into them.
+    fn own_between(&mut self, path: &str) {
+        let place = self.job.folder.clone();
+        let Some(owned) = self.container.tmpfs.get(&place).cloned() else { return };
+        let Some(inner) = path.strip_prefix(&place).filter(|inner| inner.starts_with('/')) else { return };
+        for (at, _) in inner.match_indices('/').skip(1) {
+            let folder = format!("{place}{}", &inner[..at]);
+            self.container.tmpfs.entry(folder).or_insert_with(|| owned.clone());
+        }
     }
 
     /// Mounts a folder of the host that the container's user may write.
@@ -353,6 +366,22 @@ pub(crate) mod tests {
         assert!(tmpfs["/root/project"].contains("uid=10001"), "{tmpfs:?}");
         let within = Assembly::new(&lane, &site(), None, "/tmp/x/project").container.tmpfs;
         assert!(within["/tmp"].contains("mode=1777"), "{within:?}");
+    }
+
+    #[test]
+    fn folders_between_the_copy_and_a_mount_below_it_belong_to_the_user() {
+        let lane = lane(SuiteKind::Cargo, "rust-bindings", None);
+        let mut assembly = Assembly::new(&lane, &site(), None, "/home/dev/project");
+        let before = assembly.container.tmpfs.len();
+        assembly.mount_in_place("/home/dev/project/target");
+        assembly.mount_in_place("/home/dev/project-2/lib/target");
+        assert_eq!(assembly.container.tmpfs.len(), before, "none is needed");
+        assembly.mount_in_place("/home/dev/project/lib/python/target");
+        let tmpfs = &assembly.container.tmpfs;
+        assert_eq!(tmpfs.len(), before + 2, "{tmpfs:?}");
+        for folder in ["/home/dev/project/lib", "/home/dev/project/lib/python"] {
+            assert_eq!(tmpfs[folder], tmpfs["/home/dev/project"]);
+        }
     }
 
     #[test]

@@ -338,7 +338,11 @@ fn is_python(path: &str) -> bool {
     [".py", ".pyi"].iter().any(|end| path.ends_with(end))
 }
 
+/// A filter that is named in the project file must be there. One that only a preset names fits no file where it is not.
 fn check_filters(changes: &Changes<'_>) -> Result<(), UnknownFilter> {
+    if changes.rules.built_in {
+        return Ok(());
+    }
     for rule in &changes.rules.rules {
         let ChangedFiles::Filter(name) = &rule.files else { continue };
         let (trouble, hint) = match changes.filters {

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SkipGroup, SkipReason, SkippedLane};
 use crate::budget::Durations;
-use crate::catalog::{Catalog, FindingKind};
 use crate::lane::{Lane, SuiteKind};
 use crate::shard::{Dealt, Shard, split};
 
@@ -48,9 +47,11 @@ pub(super) fn keep_share(
         }
         cases.whole &= cases.ids.len() == before;
         if shard.number() != 1 {
+            cases.whole &= cases.broken.is_empty();
+            cases.broken.clear();
             cases.withheld.clear();
         }
-        if cases.ids.is_empty() {
+        if cases.ids.is_empty() && cases.broken.is_empty() {
             let reason = format!("none of its cases belongs to shard {shard}");
             skipped.push(SkippedLane { lane: lane.id, reason });
         } else {
@@ -73,18 +74,14 @@ fn dealt_of(lane: &Lane, durations: &Durations) -> Vec<Dealt> {
     ids.iter().map(dealt).collect()
 }
 
-/// Names the files that a lane of pytest has to collect, where these are fewer than its paths hold. Files that could not be
-/// collected are tried again, for they make a suite red; of several shards the first one does.
-pub(super) fn name_files(lanes: &mut [Lane], catalog: &Catalog, shard: Option<Shard>) {
-    let tries_broken = shard.is_none_or(|shard| shard.number() == 1);
+/// Names the files that a lane of pytest has to collect, where these are fewer than its paths hold.
+pub(super) fn name_files(lanes: &mut [Lane]) {
     for lane in lanes.iter_mut().filter(|lane| lane.kind == SuiteKind::Pytest) {
-        let findings = catalog.suites.get(&lane.id.suite).map_or(&[][..], |known| &known.findings);
-        let errors = findings.iter().filter(|finding| finding.kind == FindingKind::Error && tries_broken);
         let Some(cases) = lane.cases.as_mut().filter(|cases| !cases.whole) else { continue };
         let of_cases = cases.ids.iter().map(|id| id.split("::").next().unwrap_or(id));
         let mut seen = BTreeSet::new();
         cases.files = of_cases
-            .chain(errors.map(|finding| finding.file.as_str()))
+            .chain(cases.broken.iter().map(String::as_str))
             .filter(|file| seen.insert(*file))
             .map(str::to_owned)
             .collect();

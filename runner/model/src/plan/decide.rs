@@ -264,6 +264,11 @@ impl<'i, 'a> Decision<'i, 'a> {
         } else {
             let judge = Judge::new(self.inputs, suite, known, &considered.candidates, &considered.absent);
             distribution.judge_all(known, &judge);
+            // Which of its cases a broken file would have had nobody knows; only `--case` names files.
+            let cases = &self.inputs.choice.cases;
+            distribution.try_broken(known, |file| {
+                cases.is_empty() || cases.iter().any(|pattern| pattern.may_be_in(file))
+            });
         }
         let (lanes, skipped, skips) = distribution.finish();
         self.lanes.extend(lanes);
@@ -426,7 +431,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             self.skipped.extend(skipped);
             self.skips.extend(skips);
         }
-        name_files(&mut self.lanes, self.inputs.catalog, shard);
+        name_files(&mut self.lanes);
         let order: Vec<&str> =
             ordered(self.inputs.environments).iter().map(|e| e.profile.name.as_str()).collect();
         let position = |profile: &Option<String>| {

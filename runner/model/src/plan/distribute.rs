@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::judge::Judge;
 use super::verdict::{SkipGroup, SkipReason, Verdict};
 use super::{Asker, SkippedLane};
-use crate::catalog::{SuiteCatalog, ToolWord};
+use crate::catalog::{FindingKind, SuiteCatalog, ToolWord};
 use crate::lane::{Cases, Lane, LaneId, Withheld};
 use crate::project::Suite;
 
@@ -16,6 +16,10 @@ pub(super) struct Distribution<'s> {
     lanes: Vec<Lane>,
     ids: BTreeMap<LaneId, Vec<String>>,
     withheld: Vec<Withheld>,
+    /// Files that could not be collected, as far as they were asked for.
+    broken: Vec<String>,
+    /// How many could not be collected in all.
+    errors: usize,
     /// In the order of their first mention, which is the catalog's.
     skips: Vec<SkipGroup>,
     places: BTreeMap<SkipReason, usize>,
@@ -30,6 +34,8 @@ impl<'s> Distribution<'s> {
             lanes,
             ids: BTreeMap::new(),
             withheld: Vec::new(),
+            broken: Vec::new(),
+            errors: 0,
             skips: Vec::new(),
             places: BTreeMap::new(),
             executable: 0,
@@ -40,6 +46,14 @@ impl<'s> Distribution<'s> {
         for row in &known.cases {
             self.leave_out(&row.id, reason.clone());
         }
+    }
+
+    /// Takes the files that could not be collected, as far as `is_asked`.
+    pub fn try_broken(&mut self, known: &SuiteCatalog, is_asked: impl Fn(&str) -> bool) {
+        let errors = known.findings.iter().filter(|finding| finding.kind == FindingKind::Error);
+        let files: Vec<String> = errors.map(|finding| finding.file.clone()).collect();
+        self.errors = files.len();
+        self.broken = files.into_iter().filter(|file| is_asked(file)).collect();
     }
 
     pub fn judge_all(&mut self, known: &SuiteCatalog, judge: &Judge<'_>) {
@@ -78,26 +92,37 @@ impl<'s> Distribution<'s> {
     pub fn finish(mut self) -> (Vec<Lane>, Vec<SkippedLane>, Vec<SkipGroup>) {
         let mut lanes = Vec::new();
         let mut skipped = Vec::new();
+        // Where nothing but broken files is left of a suite, they make it red all the same.
+        if let (false, true, Some(first)) =
+            (self.broken.is_empty(), self.ids.is_empty(), self.lanes.first().map(|lane| &lane.id))
+        {
+            self.ids.insert(first.clone(), Vec::new());
+        }
         for mut lane in self.lanes {
             // A lane that knows its cases asks nobody else's stack.
             lane.covered_by.clear();
             lane.covered_later.clear();
             match self.ids.remove(&lane.id) {
                 Some(ids) => {
-                    let whole = ids.len() == self.executable;
                     let withheld = std::mem::take(&mut self.withheld);
-                    lane.cases = Some(Cases { ids, whole, files: Vec::new(), withheld });
+                    let broken = std::mem::take(&mut self.broken);
+                    // A lane that is not to meet a broken file names its own ones.
+                    let whole = ids.len() == self.executable && broken.len() == self.errors;
+                    lane.cases = Some(Cases { ids, whole, files: Vec::new(), broken, withheld });
                     lanes.push(lane);
                 }
-                None => skipped.push(SkippedLane { lane: lane.id, reason: why_empty(&self.skips) }),
+                None => {
+                    let reason = why_empty(&lane.id, &self.skips);
+                    skipped.push(SkippedLane { lane: lane.id, reason });
+                }
             }
         }
         (lanes, skipped, self.skips)
     }
 }
 
-/// Why a lane has no case: a suite's reasons with their counts, or that other profiles execute them all.
-fn why_empty(skips: &[SkipGroup]) -> String {
+/// Why a lane has no case: a suite's reasons with their counts, or that others execute them all.
+fn why_empty(lane: &LaneId, skips: &[SkipGroup]) -> String {
     let narrowed = skips.iter().any(|group| {
         matches!(
             group.reason,
@@ -105,7 +130,8 @@ fn why_empty(skips: &[SkipGroup]) -> String {
         )
     });
     if skips.is_empty() {
-        return "other profiles execute its cases".to_owned();
+        let others = if lane.profile.is_some() { "profiles" } else { "lanes" };
+        return format!("other {others} execute its cases");
     }
     if narrowed {
         return "no case of it fits what was asked for".to_owned();
@@ -115,5 +141,6 @@ fn why_empty(skips: &[SkipGroup]) -> String {
         *counts.entry(group.reason.word()).or_default() += group.cases.len();
     }
     let counts: Vec<String> = counts.into_iter().map(|(word, count)| format!("{word} {count}")).collect();
-    format!("no case of it is left for this profile ({})", counts.join(", "))
+    let place = if lane.profile.is_some() { "this profile" } else { "it" };
+    format!("no case is left for {place} ({})", counts.join(", "))
 }

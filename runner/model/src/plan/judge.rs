@@ -199,6 +199,10 @@ const RULES: [(&str, Rule); 11] = [
     ("project", |_, asked, _| {
         (asked.entry.row.said == Some(ToolWord::LeftOut)).then_some(SkipReason::LeftOut)
     }),
+    ("changes", |judge, asked, _| {
+        let impact = judge.inputs.impact.filter(|impact| !impact.is_everything())?;
+        impact.because(&judge.suite.name, asked.at).is_none().then_some(SkipReason::NotAffected)
+    }),
     ("skip", |_, asked, set| match asked.entry.row.said {
         Some(ToolWord::Ignored) => Some(SkipReason::MarkedSkip { reason: Some("#[ignore]".to_owned()) }),
         _ => set.skip.clone(),
@@ -210,10 +214,6 @@ const RULES: [(&str, Rule); 11] = [
         };
         let it = judge.inputs.project.quarantines.iter().find(holds)?;
         Some(SkipReason::Quarantined { ticket: it.ticket.clone(), until: it.until.to_string() })
-    }),
-    ("changes", |judge, asked, _| {
-        let impact = judge.inputs.impact.filter(|impact| !impact.is_everything())?;
-        impact.because(&judge.suite.name, asked.at).is_none().then_some(SkipReason::NotAffected)
     }),
     ("hardware", |_, _, set| set.hardware.clone()),
     ("profile", |_, _, set| set.served.as_ref().err().cloned()),

@@ -11,7 +11,11 @@ const DYNAMO: &str = include_str!("presets/dynamo.toml");
 /// Every preset by its name.
 pub const PRESETS: [&str; 1] = ["dynamo"];
 
-static READ: LazyLock<Result<Project, ProjectError>> = LazyLock::new(|| parse("<preset dynamo>", DYNAMO));
+static READ: LazyLock<Result<Project, ProjectError>> = LazyLock::new(|| {
+    let mut project = parse("<preset dynamo>", DYNAMO)?;
+    project.changes.built_in = true;
+    Ok(project)
+});
 
 /// The preset for NVIDIA Dynamo: its suites, markers, lanes, budgets and filters.
 pub fn dynamo() -> Result<Project, ProjectError> {

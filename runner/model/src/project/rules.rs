@@ -69,6 +69,8 @@ pub struct ChangeRules {
     pub always: Option<Expression>,
     /// Rules, of which every one that fits a changed file counts.
     pub rules: Vec<ChangeRule>,
+    /// Whether they are a preset's. It serves many revisions of a project, and not every one has all keys of the filters file.
+    pub built_in: bool,
 }
 
 /// One rule: these files concern these cases.

@@ -40,6 +40,15 @@ impl CasePattern {
         &self.text
     }
 
+    /// Whether cases of a file could fit, whatever they are called.
+    pub fn may_be_in(&self, file: &str) -> bool {
+        if let Some((start, _)) = self.text.split_once(['*', '?']) {
+            return file.starts_with(start) || start.starts_with(file);
+        }
+        let names_case = self.text.strip_prefix(file).is_some_and(|rest| rest.starts_with("::"));
+        self.matches(file) || names_case
+    }
+
     /// Whether a case's id fits.
     pub fn matches(&self, id: &str) -> bool {
         if let Some(matcher) = &self.matcher {

@@ -75,6 +75,7 @@ fn rules() -> ChangeRules {
             rule("container/**", ChangeEffect::Everything),
             rule("t/data/*", cases("unit or vllm")),
         ],
+        built_in: false,
     }
 }
 
@@ -186,6 +187,13 @@ fn a_filter_that_is_not_there_is_told() {
     let error = decide(&rules, &[]).unwrap_err();
     assert_eq!(error.hint().unwrap(), "did you mean `vllm`?");
     insta::assert_snapshot!(error, @"a rule for changes in line 1 names the filter `vlm`, which the filters file does not have");
+}
+
+#[test]
+fn a_preset_serves_revisions_that_lack_a_filter_of_its_own() {
+    let mut rules = ChangeRules { built_in: true, ..rules() };
+    rules.rules[0].files = ChangedFiles::Filter("not_there_yet".to_owned());
+    assert!(!decide(&rules, &["src/x.py"]).unwrap().is_everything());
 }
 
 /// The concerned cases by suite and number; nothing stands for all.

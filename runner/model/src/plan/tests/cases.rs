@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::{Stage, World, lanes, shown, skips};
-use crate::catalog::{Announced, Gathering, SuiteCatalog, ToolWord};
+use crate::catalog::{Announced, Finding, FindingKind, Gathering, SuiteCatalog, ToolWord};
 use crate::changes::{CaseImpact, Impact};
 use crate::plan::{Choice, Explained, Plan, PlanError, SkipReason, Verdict, diff, explain, plan as plan_of};
 use crate::project::Vocabulary;
@@ -232,6 +232,45 @@ fn a_lane_that_has_all_its_tool_would_execute_says_so() {
     assert!(whole(&world));
 }
 
+/// The lanes that try broken files, each with the files that it collects, in a world in which `x.py` is broken.
+fn tried(world: &World, choice: &Choice) -> Vec<String> {
+    let plan = world.with_inputs(Tier::Nightly, choice, plan_of).unwrap();
+    let of_lane = |lane: &crate::lane::Lane| {
+        let cases = lane.cases.as_ref()?;
+        let files = if cases.whole { "everything".to_owned() } else { cases.files.join(" ") };
+        (cases.whole || files.contains("x.py")).then(|| format!("{}: {files}", lane.id))
+    };
+    plan.lanes.iter().filter_map(of_lane).collect()
+}
+
+#[test]
+fn a_file_that_cannot_be_collected_is_tried_once_by_whoever_may_have_asked_for_it() {
+    let mut world = world();
+    let broken =
+        Finding { kind: FindingKind::Error, file: "x.py".to_owned(), message: String::new(), details: None };
+    world.catalog.suites.get_mut("python").unwrap().findings.push(broken.clone());
+    let choose = |cases: &[&str]| asked(None, None, cases, &["python"]);
+    assert_eq!(tried(&world, &choose(&[])), ["python: u.py x.py"]);
+    for none in [&["u.py"][..], &["u.py::test_plain"], &["u.*"]] {
+        assert_eq!(tried(&world, &choose(none)), [""; 0], "{none:?}");
+    }
+    for its in [&["x.py"][..], &["x.py::test_any"], &["x.p*::test_any"], &["*_any"]] {
+        assert_eq!(tried(&world, &choose(its)), ["python: x.py"], "{its:?}");
+    }
+    for (number, expected) in [(1, &["python: u.py x.py"][..]), (2, &[])] {
+        let shard = format!("{number}/2").parse().ok();
+        assert_eq!(tried(&world, &Choice { shard, ..choose(&[]) }), expected);
+    }
+    // A suite that has nothing else is red all the same, and a second lane does not try it again.
+    let alone = SuiteCatalog { findings: vec![broken], ..catalog(Vec::new()) };
+    world.catalog.suites.insert("python".to_owned(), alone);
+    assert_eq!(tried(&world, &choose(&[])), ["python: everything"]);
+    world.project.push_str(
+        "\n[[lane]]\nname = \"a\"\nsuite = \"python\"\n[[lane]]\nname = \"b\"\nsuite = \"python\"\n",
+    );
+    assert_eq!(tried(&world, &choose(&[])), ["python/a: everything"]);
+}
+
 #[test]
 fn lanes_of_the_project_divide_a_suite_and_what_none_lets_through_is_told() {
     let mut world = world();
@@ -319,7 +358,9 @@ fn what_a_change_does_not_concern_is_left_out_and_everything_means_everything() 
     world.impact = Some(Impact::Cases(BTreeMap::from([("python".to_owned(), impacts)])));
     let plan = world.plan(Tier::Premerge, &[], &["python"]).unwrap();
     assert_eq!(executed(&plan), ["python u.py::test_old[x]"]);
-    assert!(reasons(&plan, "python").iter().any(|reason| reason.ends_with("no changed file concerns it")));
+    let told = reasons(&plan, "python");
+    // Who asks for what changed has not asked for the rest, so nobody withholds it.
+    assert!(told[0].ends_with("u.py::test_skip: no changed file concerns it"), "{told:?}");
     world.impact = Some(Impact::Everything { why: "nobody knows x.bin".to_owned() });
     assert_eq!(executed(&world.plan(Tier::Premerge, &[], &["python"]).unwrap()), all);
 }

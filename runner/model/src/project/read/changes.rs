@@ -14,7 +14,7 @@ pub(super) fn changes(item: &Item<'_>, suites: &[Suite]) -> Result<ChangeRules, 
     let items = fields.take("rule").map(|item| item.items()).transpose()?.unwrap_or_default();
     let rules = items.iter().map(|item| rule(item, filters.is_some(), suites)).collect::<Result<_, _>>()?;
     fields.finish(&[])?;
-    Ok(ChangeRules { filters, always, rules })
+    Ok(ChangeRules { filters, always, rules, built_in: false })
 }
 
 fn rule(item: &Item<'_>, has_filters: bool, suites: &[Suite]) -> Result<ChangeRule, Fault> {
