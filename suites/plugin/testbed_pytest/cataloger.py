@@ -7,8 +7,8 @@ event                  keys beside ``event``
 =====================  ===============================================================================================
 ``cataloged``          ``cases``: a list of ``id``, ``file``, ``line``, ``marks``, ``keywords``, ``fixtures``, and
                        ``left_out`` where the project's own hooks deselected the case; sent in portions
-``sources``            ``files`` and ``folders`` of the project that were read, ``imports``: file to project files,
-                       ``declared``: marker to its meaning
+``sources``            ``cases``: how many were told, ``files`` and ``folders`` of the project that were read,
+                       ``imports``: file to project files, ``declared``: marker to its meaning
 ``collect_error``      as the narrator's
 ``collect_skipped``    as the narrator's
 ``session_finished``   as the narrator's
@@ -31,6 +31,8 @@ from .narrator import Narrator, describe, harmless
 VARIABLE = "TESTBED_CATALOG"
 NAME = "testbed_cataloger"
 PORTION = 500
+# Whole numbers beyond this have no place in the JSON that other languages read.
+MOST = 2**63 - 1
 # What pytest reads for its configuration before any plugin is there to notice.
 CONFIGURATIONS = ("pytest.ini", ".pytest.ini", "pyproject.toml", "tox.ini", "setup.cfg", "setup.py", "conftest.py")
 
@@ -92,6 +94,7 @@ class Cataloger(Narrator):
         files.update(graph)
         folders = {relative for path in self._observer.folders if (relative := below(root, path)) is not None}
         return {
+            "cases": len(self._collected),
             "files": sorted(files),
             "folders": sorted(folders),
             "imports": graph,
@@ -120,14 +123,7 @@ def below(root: Path, path: str) -> Optional[str]:
 def case(item) -> Dict[str, object]:
     """Describe a case with all that a selection may ask of it."""
     described = describe(item)
-    marks = [
-        {
-            "name": mark.name,
-            "args": [plain(value) for value in mark.args],
-            "kwargs": {key: plain(value) for key, value in mark.kwargs.items()},
-        }
-        for mark in item.iter_markers()
-    ]
+    marks = [describe_mark(mark) for mark in item.iter_markers()]
     names = {mark["name"] for mark in marks}
     return {
         "id": described["id"],
@@ -136,6 +132,17 @@ def case(item) -> Dict[str, object]:
         "marks": marks,
         "keywords": sorted(keywords(item) - names - {item.name}),
         "fixtures": sorted(set(getattr(item, "fixturenames", ())) - {"request"}),
+    }
+
+
+def describe_mark(mark) -> Dict[str, object]:
+    """Describe a marker. The values that a case is repeated for are in its id, and can be of any size."""
+    repeats = mark.name == "parametrize"
+    named = {key: value for key, value in mark.kwargs.items() if not repeats or isinstance(value, (bool, int, str))}
+    return {
+        "name": mark.name,
+        "args": [] if repeats else [plain(value) for value in mark.args],
+        "kwargs": {str(key): plain(value) for key, value in named.items()},
     }
 
 
@@ -157,6 +164,8 @@ def keywords(item) -> Set[str]:
 
 def plain(value: object) -> object:
     """Write an argument of a marker as JSON can hold it; what has no such form is told by its text."""
+    if isinstance(value, int) and not -MOST <= value <= MOST:
+        return str(value)
     if value is None or isinstance(value, (bool, int, str)):
         return value
     if isinstance(value, float):

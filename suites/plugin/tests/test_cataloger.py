@@ -121,6 +121,13 @@ def test_many_cases_come_in_portions(catalog):
     source = "import pytest\n@pytest.mark.parametrize('x', range(1201))\ndef test_a(x): pass\n"
     events = catalog({"test_a.py": source})
     assert [len(event["cases"]) for event in events if event["event"] == "cataloged"] == [500, 500, 201]
+    assert sources(events)["cases"] == 1201
+
+
+def test_what_a_case_is_repeated_for_is_no_part_of_its_markers(catalog):
+    source = "import pytest\n@pytest.mark.parametrize('x', ['v' * 1000], ids=['a'])\ndef test_a(x): pass\n"
+    (case,) = cases(catalog({"test_a.py": source}))
+    assert case["marks"] == [{"name": "parametrize", "args": [], "kwargs": {}}]
 
 
 def test_what_was_read_and_listed_is_told(catalog):
@@ -161,6 +168,8 @@ def test_a(name):
     [
         (float("nan"), "nan"),
         (1.5, 1.5),
+        (10**400, "1" + "0" * 400),
+        (-(2**63), str(-(2**63))),
         ({1: (None, True)}, {"1": [None, True]}),
         (frozenset(["b", "a"]), ["a", "b"]),
         (Path("/x"), "/x"),

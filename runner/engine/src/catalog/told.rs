@@ -23,6 +23,8 @@ pub struct Portions {
     findings: Vec<Finding>,
     /// Whether the tool came to the end of its list.
     complete: bool,
+    /// How many cases the tool says to have told.
+    announced: usize,
     /// Files that were read, relative to the project's root.
     pub files: Vec<String>,
     /// Folders that were listed.
@@ -71,6 +73,7 @@ enum PytestTold {
         cases: Vec<PytestCase>,
     },
     Sources {
+        cases: usize,
         files: Vec<String>,
         folders: Vec<String>,
         imports: BTreeMap<String, Vec<String>>,
@@ -114,8 +117,9 @@ impl Decoder for PytestCatalog {
                     portions.gathering.add(Announced { said, ..case });
                 }
             }
-            Ok(PytestTold::Sources { files, folders, imports, declared }) => {
+            Ok(PytestTold::Sources { cases, files, folders, imports, declared }) => {
                 portions.complete = true;
+                portions.announced = cases;
                 portions.files = files;
                 portions.folders = folders;
                 portions.imports = imports;
@@ -141,8 +145,12 @@ impl Decoder for PytestCatalog {
 
     fn judge(&self, ends: &BTreeMap<String, StepEnd>, _red: Red) -> Option<String> {
         // A session with broken files ends badly; what it told of the others holds all the same.
-        if self.told.portions().complete {
-            return None;
+        let (complete, told, heard) = {
+            let portions = self.told.portions();
+            (portions.complete, portions.announced, portions.gathering.len())
+        };
+        if complete {
+            return (told != heard).then(|| format!("pytest told {told} cases, and {heard} were understood"));
         }
         if let Some(reason) = self.complaint.explains(ends.get(STEP)) {
             return Some(reason);
@@ -215,5 +223,80 @@ impl Decoder for CargoCatalog {
             None if self.told.portions().complete => None,
             None => Some("cargo-nextest listed nothing".to_owned()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde_json::{Value, json};
+    use testbed_model::catalog::{FindingKind, ToolWord};
+    use testbed_model::lane::SuiteKind;
+
+    use super::{CargoCatalog, PytestCatalog, STEP, Told};
+    use crate::exec::heard::{Decoder as _, Red};
+    use crate::exec::job::{Said, StepEnd, Stream};
+    use crate::exec::site::tests::lane;
+
+    fn ended(code: i32) -> BTreeMap<String, StepEnd> {
+        BTreeMap::from([(STEP.to_owned(), StepEnd::Code(code))])
+    }
+
+    fn heard(events: &[Value]) -> (PytestCatalog, Told) {
+        let told = Told::default();
+        let mut decoder = PytestCatalog::new(told.clone());
+        for event in events {
+            decoder.hear(&Said::Event { event: event.clone() });
+        }
+        (decoder, told)
+    }
+
+    fn sources(cases: usize) -> Value {
+        json!({"event": "sources", "cases": cases, "files": ["a.py"], "folders": ["."], "imports": {}, "declared": {"m": "x"}})
+    }
+
+    #[test]
+    fn a_session_is_gathered_with_what_it_could_not_collect() {
+        let (decoder, told) = heard(&[
+            json!({"event": "collect_error", "file": "b.py", "message": "no"}),
+            json!({"event": "cataloged", "cases": [{"id": "a.py::test_a", "left_out": true}]}),
+            sources(1),
+            json!({"event": "something newer"}),
+        ]);
+        assert_eq!(decoder.judge(&ended(1), Red::None), None);
+        let (catalog, portions) = told.take().unwrap();
+        assert_eq!(catalog.cases[0].said, Some(ToolWord::LeftOut));
+        assert_eq!((catalog.findings[0].kind, portions.files.len()), (FindingKind::Error, 1));
+        assert_eq!(catalog.declared["m"], "x");
+    }
+
+    #[test]
+    fn cases_that_were_lost_on_the_way_are_noticed() {
+        let (decoder, _) = heard(&[json!({"event": "cataloged", "cases": [{"id": "a"}]}), sources(501)]);
+        let judged = decoder.judge(&ended(0), Red::None).unwrap();
+        assert_eq!(judged, "pytest told 501 cases, and 1 were understood");
+    }
+
+    #[test]
+    fn a_session_that_did_not_come_to_its_list_says_how_it_ended() {
+        let (decoder, told) = heard(&[]);
+        assert!(decoder.judge(&ended(4), Red::None).unwrap().contains("refused its arguments"));
+        assert!(decoder.judge(&BTreeMap::new(), Red::None).unwrap().contains("was not executed"));
+        assert!(told.take().is_none());
+    }
+
+    #[test]
+    fn lists_that_are_no_lists_are_no_catalog() {
+        let told = Told::default();
+        let mut decoder = CargoCatalog::new(told.clone(), &lane(SuiteKind::Cargo, "rust", None));
+        for step in ["all ", "suite "] {
+            decoder.hear(&Said::StepStarted { step: step.to_owned() });
+            decoder.hear(&Said::Line { stream: Stream::Out, line: "{\"rust-suites\": 1}".to_owned() });
+            let end = StepEnd::Code(0);
+            decoder.hear(&Said::StepFinished { step: step.to_owned(), end, took_ms: 1 });
+        }
+        assert_eq!(decoder.judge(&BTreeMap::new(), Red::None).unwrap(), "cargo-nextest listed nothing");
+        assert!(told.take().is_none());
     }
 }

@@ -62,6 +62,16 @@ impl Gathering {
         catalog.cases.push(row);
     }
 
+    /// How many cases were gathered.
+    pub fn len(&self) -> usize {
+        self.catalog.cases.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.catalog.cases.is_empty()
+    }
+
     /// What was gathered.
     pub fn finish(mut self) -> SuiteCatalog {
         self.catalog.schema = SCHEMA;
