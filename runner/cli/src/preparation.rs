@@ -26,6 +26,9 @@ use crate::budgeting::Forecast;
 use crate::failure::Failure;
 use crate::settings::Settings;
 
+/// The project file's name in messages.
+pub const PROJECT_FILE: &str = "testbed.toml";
+
 /// All that plans are made from.
 #[derive(Debug)]
 pub struct Preparation {
@@ -68,7 +71,9 @@ impl Preparation {
     pub async fn read(settings: &Settings, profiles: &[String]) -> Result<Self, Failure> {
         let facts = facts::gather(&settings.project).await;
         let texts = Texts::read(&settings.root, &settings.project)?;
-        let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+        // A project file that is wrong hides only the project's own images; who asks for the project is told of it.
+        let project = texts.project.as_deref().and_then(|text| project::parse(PROJECT_FILE, text).ok());
+        let images = images_of(settings, project.as_ref())?;
         let references = images.references();
         let base = profile::resolve(BASE, &texts.profiles, &[])?;
         let names: Vec<String> = if profiles.is_empty() {
@@ -84,7 +89,7 @@ impl Preparation {
     /// The project under test: what its file says, or what can be told from its layout.
     pub async fn project(&self) -> Result<Project, Failure> {
         match &self.texts.project {
-            Some(text) => Ok(project::parse("testbed.toml", text)?),
+            Some(text) => Ok(project::parse(PROJECT_FILE, text)?),
             None => Ok(detect(&configuration::layout(&self.settings.project).await?)?),
         }
     }
@@ -275,6 +280,15 @@ impl Question<'_> {
             durations: &self.durations,
         }
     }
+}
+
+/// The images of the lock and of the project.
+pub fn images_of(settings: &Settings, project: Option<&Project>) -> Result<Images, Failure> {
+    let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+    Ok(match project {
+        Some(project) => images.with_project(&settings.project, project)?,
+        None => images,
+    })
 }
 
 /// What a flag asks for; an expression that says nothing asks for nothing, as in pytest.

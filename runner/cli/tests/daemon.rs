@@ -25,6 +25,8 @@ mod ground;
 mod interrupted;
 #[path = "daemon/killed.rs"]
 mod killed;
+#[path = "daemon/own_image.rs"]
+mod own_image;
 #[path = "daemon/plan_file.rs"]
 mod plan_file;
 #[path = "daemon/record.rs"]

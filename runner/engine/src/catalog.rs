@@ -95,6 +95,10 @@ fn key(lane: &Lane, plugin: &str, tools: &BTreeMap<String, String>) -> String {
     add(lane.test_type.name());
     add(&lane.image_reference);
     lane.paths.iter().chain(&lane.arguments).for_each(|text| add(text));
+    let testbed_model::lane::Habits { python, folder, user } = &lane.habits;
+    for habit in [python, folder, user] {
+        add(habit.as_deref().unwrap_or_default());
+    }
     lane.environment.iter().for_each(|(name, value)| add(&format!("{name}={value}")));
     match lane.kind {
         SuiteKind::Pytest => add(plugin),

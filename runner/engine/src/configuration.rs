@@ -58,12 +58,10 @@ impl Texts {
                 Some((stem, text))
             })
             .collect();
-        let project = project.join("testbed.toml");
-        let project = if project.exists() { Some(file(&project)?) } else { None };
         Ok(Self {
             profiles,
             stacks: folder(root, "compose", "yaml")?,
-            project,
+            project: self::project(project)?,
             images: file(&root.join("images/images.lock.json"))?,
         })
     }
@@ -86,6 +84,11 @@ pub async fn layout(project: &Path) -> Result<Layout, ListingError> {
 /// A file that the user names on the command line.
 pub fn named(path: &Path) -> Result<String, ReadError> {
     file(path)
+}
+
+/// The project file of a folder, if it has one.
+pub fn project(folder: &Path) -> Result<Option<String>, ReadError> {
+    optional(folder, "testbed.toml")
 }
 
 /// A file of the project under test, where it is there.

@@ -4,6 +4,7 @@
 //! content that the lock and the recipe ask for, so an image that is there under its name never has to be made again.
 
 mod archive;
+mod base;
 mod build;
 mod bytecode;
 mod cache;
@@ -12,6 +13,7 @@ mod error;
 mod exchange;
 mod inputs;
 mod layer_tar;
+mod own;
 mod provide;
 mod saved;
 mod survey;
@@ -23,7 +25,8 @@ mod wheels;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use testbed_model::image::{Architecture, ImageName, reference};
+use testbed_model::image::{Architecture, ImageName, reference, reference_in};
+use testbed_model::project::Project;
 
 pub use build::Freshness;
 pub use error::ImageError;
@@ -35,7 +38,7 @@ pub use tools::MissingTools;
 
 use inputs::Wanted;
 
-/// The images of a lock.
+/// The images of a lock, and those of a project's own.
 #[derive(Clone, Debug)]
 pub struct Images {
     folder: PathBuf,
@@ -53,6 +56,13 @@ impl Images {
         Ok(Self { folder: folder.to_owned(), cache: cache.to_owned(), architecture, wanted })
     }
 
+    /// The same with the images of a project's own, whose files are below `root`.
+    pub fn with_project(mut self, root: &Path, project: &Project) -> Result<Self, ImageError> {
+        let own = own::read(&self.wanted, self.architecture, root, project)?;
+        self.wanted.extend(own);
+        Ok(self)
+    }
+
     /// The names in the lock.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.wanted.keys().map(ImageName::as_str)
@@ -66,7 +76,8 @@ impl Images {
             .map(|(name, _)| name.as_str())
     }
 
-    /// What the daemon calls an image when it is the one that the lock asks for: `testbed/NAME:` and 16 digits.
+    /// What the daemon calls an image when it is the one that is asked for: `testbed/NAME:` and 16 digits, or
+    /// `testbed/PROJECT/NAME:` for one of a project's own.
     pub fn reference(&self, name: &str) -> Result<String, ImageError> {
         let (name, wanted) = inputs::known(&self.wanted, name)?;
         Ok(reference_of(name, wanted))
@@ -85,7 +96,7 @@ impl Images {
 
 fn reference_of(name: &ImageName, wanted: &Wanted) -> String {
     match wanted {
-        Wanted::Built(blueprint) => reference(name, &blueprint.content.hex()),
+        Wanted::Built(blueprint) => reference_in(&blueprint.repository, &blueprint.content.hex()),
         Wanted::Pulled(pulled) => reference(name, pulled.digest.hex()),
         Wanted::Loaded(archived) => reference(name, archived.id.hex()),
     }

@@ -47,6 +47,27 @@ pub enum SuiteKind {
     PreCommit,
 }
 
+/// How a project is used to execute its tool, where that differs from Testbed's own way.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Habits {
+    /// pytest: the interpreter, by its name on PATH or its path in the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub python: Option<String>,
+    /// pytest: the working folder, below the project's root.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub folder: Option<String>,
+    /// The user of the tool, as `uid:gid`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+impl Habits {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// One suite, in one environment, with all that decides what is executed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lane {
@@ -76,6 +97,9 @@ pub struct Lane {
     pub environment: BTreeMap<String, String>,
     /// Further arguments of the tool.
     pub arguments: Vec<String>,
+    /// How the tool is executed, where the project says so.
+    #[serde(default, skip_serializing_if = "Habits::is_empty")]
+    pub habits: Habits,
     /// Parallel workers of the tool; one is sequential.
     pub workers: u32,
     /// Facts of stacks that come earlier in the plan: a case that one of them already satisfies is executed there, not here.

@@ -13,7 +13,8 @@ use globset::GlobMatcher;
 use crate::document::{Document, Mark};
 use crate::exit_code::ExitCode;
 use crate::hint::Hint;
-use crate::lane::SuiteKind;
+use crate::image::ImageName;
+use crate::lane::{Habits, SuiteKind};
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
@@ -32,6 +33,8 @@ pub const KINDS: [(&str, SuiteKind); 3] =
 pub struct Project {
     /// Its name.
     pub name: String,
+    /// Images of its own, in the order of the file.
+    pub images: Vec<OwnImage>,
     /// Its suites, in the order of the file.
     pub suites: Vec<Suite>,
     /// The markers that its cases carry.
@@ -72,9 +75,11 @@ pub struct Suite {
     pub arguments: Vec<String>,
     /// Environment of the tool.
     pub environment: BTreeMap<String, String>,
+    /// How the tool is executed, where the project says so.
+    pub habits: Habits,
     /// Parallel workers of the tool.
     pub workers: u32,
-    /// Image of the lock that the tool runs in.
+    /// Image that the tool runs in: one of the lock, or of the project's own.
     pub image: String,
     /// Where the image is named, or else the suite.
     pub image_mark: Mark,
@@ -82,6 +87,25 @@ pub struct Suite {
     pub case_ms: Option<Millis>,
     /// Time for the whole suite, over the profile's.
     pub suite_ms: Option<Millis>,
+}
+
+/// An image of the lock with dependencies of the project's own on top.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnImage {
+    /// Its name.
+    pub name: ImageName,
+    /// Where it is named.
+    pub mark: Mark,
+    /// The image of the lock that it starts from.
+    pub base: String,
+    /// Where that is named, or else the image.
+    pub base_mark: Mark,
+    /// Requirement files below the project's root, each with where it is named.
+    pub requirements: Vec<(String, Mark)>,
+    /// Debian packages.
+    pub packages: Vec<String>,
+    /// Where they are named, or else the image.
+    pub packages_mark: Mark,
 }
 
 /// A profile's name, or a pattern such as `mocker*`.
@@ -123,6 +147,7 @@ impl Project {
     fn nothing(document: Document) -> Self {
         Self {
             name: String::new(),
+            images: Vec::new(),
             suites: Vec::new(),
             vocabulary: Vocabulary::default(),
             lanes: Vec::new(),

@@ -3,21 +3,26 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
+use testbed_engine::configuration;
 use testbed_engine::docker::Daemon;
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
 use testbed_engine::image::{Freshness, Images, MissingTools, Provided, Providing};
 use testbed_model::exit_code::ExitCode;
+use testbed_model::project;
 
 use crate::args::{ImagesArgs, ImagesVerb};
 use crate::failure::{Bug, Failure};
+use crate::preparation::{PROJECT_FILE, images_of};
 use crate::run_session::{RunSession, missing_tools};
 use crate::settings::Settings;
 use crate::telling::{Show, Telling};
 
 /// Does what the verb asks for.
 pub async fn images(settings: &Settings, args: &ImagesArgs) -> Result<ExitCode, Failure> {
-    let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+    let project = configuration::project(&settings.project)?;
+    let project = project.map(|text| project::parse(PROJECT_FILE, &text)).transpose()?;
+    let images = images_of(settings, project.as_ref())?;
     match &args.verb {
         ImagesVerb::List { json } => list(&images, *json).await,
         ImagesVerb::Verify { names, json } => verify(&images, names, *json).await,

@@ -52,6 +52,16 @@ fn get(path: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
+/// Removes every image of a repository.
+pub fn remove_images(repository: &str) {
+    let found = get(&format!("/images/json?{}", filters(&json!({ "reference": [repository] }))));
+    for tag in
+        found.as_array().into_iter().flatten().filter_map(|image| image["RepoTags"].as_array()).flatten()
+    {
+        request("DELETE", &format!("/images/{}", tag.as_str().unwrap_or_default()));
+    }
+}
+
 /// Filters as a part of a request's path.
 fn filters(filters: &Value) -> String {
     let mut out = String::from("filters=");

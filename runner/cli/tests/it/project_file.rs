@@ -89,7 +89,7 @@ fn words_with_a_fixed_meaning_are_checked() {
         |        ^
     hint: did you mean `nightly`?
 
-    error: testbed.toml:9:9: the image `test` is not in images/images.lock.json
+    error: testbed.toml:9:9: the image `test` is neither in images/images.lock.json nor an `[[image]]` here
       9 | image = "test"
         |         ^
     hint: did you mean `tests`?

@@ -120,8 +120,11 @@ impl<'a, W: Write> Agent<'a, W> {
         let terminate = signal(SignalKind::terminate()).map_err(system)?;
         let clock = Clock::start();
         lay_out(&job)?;
-        if !job.path.is_empty() {
-            job.environment.insert("PATH".to_owned(), path_with(&job.path));
+        for (name, folders) in [("PATH", &job.path), ("PYTHONPATH", &job.python_path)] {
+            if !folders.is_empty() {
+                let joined = in_front(folders, name, job.environment.get(name));
+                job.environment.insert(name.to_owned(), joined);
+            }
         }
         let control = Control::listen(job.control.as_deref())?;
         Ok(Self { job, clock, voice, reaper, terminate, orders, control, cancelled: false })
@@ -208,10 +211,11 @@ fn lay_out(job: &Job) -> Result<(), String> {
     Ok(())
 }
 
-/// The container's PATH with folders in front.
-fn path_with(folders: &[String]) -> String {
-    let own = environment::variable("PATH").unwrap_or_default();
-    folders.iter().cloned().chain([own]).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
+/// A list of folders for the tools: some in front, then what the job says of it, then the container's own.
+fn in_front(folders: &[String], name: &str, of_job: Option<&String>) -> String {
+    let own = environment::variable(name);
+    let parts = folders.iter().cloned().chain(of_job.cloned()).chain(own);
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join(":")
 }
 
 #[cfg(test)]

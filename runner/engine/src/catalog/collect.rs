@@ -94,13 +94,13 @@ impl Collector<'_> {
 
     async fn assembly(&self, lane: &Lane, told: &Told) -> Result<(Assembly, Box<dyn Decoder>), PrepareError> {
         if lane.kind == SuiteKind::Pytest {
-            let site = self.place.site(self.cancel).await?;
-            return Ok((pytest::assemble_catalog(lane, &site), Box::new(PytestCatalog(told.clone()))));
+            let site = self.place.site(lane, self.cancel).await?;
+            return Ok((pytest::assemble_catalog(lane, &site), Box::new(PytestCatalog::new(told.clone()))));
         }
         let tell = |step| self.events.emit(Event::LanePreparing { lane: lane.id.clone(), step });
         let progress = Progress { tell: &tell, cancel: self.cancel };
         let built = prepare::cargo(lane, self.place.root(), &progress).await?;
-        let site = self.place.site(self.cancel).await?;
+        let site = self.place.site(lane, self.cancel).await?;
         let decoder = Box::new(CargoCatalog::new(told.clone(), lane));
         Ok((cargo::assemble_catalog(lane, &site, &built), decoder))
     }

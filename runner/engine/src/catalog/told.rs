@@ -10,7 +10,7 @@ use testbed_model::lane::Lane;
 use crate::exec::cargo::list::{self, Kind, List};
 use crate::exec::heard::{Decoder, Heard, Red};
 use crate::exec::job::{Said, StepEnd, Stream};
-use crate::exec::pytest::STEP;
+use crate::exec::pytest::{Complaint, STEP};
 
 /// What a tool has told so far; the decoder's owner reads it when the tool has ended.
 #[derive(Clone, Debug, Default)]
@@ -52,7 +52,17 @@ impl Told {
 
 /// Understands the plugin of a session that only collects.
 #[derive(Debug)]
-pub struct PytestCatalog(pub Told);
+pub struct PytestCatalog {
+    told: Told,
+    complaint: Complaint,
+}
+
+impl PytestCatalog {
+    /// A decoder whose owner reads what was told.
+    pub fn new(told: Told) -> Self {
+        Self { told, complaint: Complaint::default() }
+    }
+}
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -92,8 +102,11 @@ struct PytestCase {
 
 impl Decoder for PytestCatalog {
     fn hear(&mut self, said: &Said) -> Vec<Heard> {
+        if let Said::Line { line, .. } = said {
+            self.complaint.hear(line);
+        }
         let Said::Event { event } = said else { return Vec::new() };
-        let mut portions = self.0.portions();
+        let mut portions = self.told.portions();
         match PytestTold::deserialize(event) {
             Ok(PytestTold::Cataloged { cases }) => {
                 for PytestCase { case, left_out } in cases {
@@ -128,8 +141,11 @@ impl Decoder for PytestCatalog {
 
     fn judge(&self, ends: &BTreeMap<String, StepEnd>, _red: Red) -> Option<String> {
         // A session with broken files ends badly; what it told of the others holds all the same.
-        if self.0.portions().complete {
+        if self.told.portions().complete {
             return None;
+        }
+        if let Some(reason) = self.complaint.explains(ends.get(STEP)) {
+            return Some(reason);
         }
         Some(match ends.get(STEP) {
             Some(StepEnd::Code(4)) => "pytest refused its arguments or configuration".to_owned(),

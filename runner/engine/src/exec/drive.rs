@@ -195,7 +195,8 @@ impl Drive<'_> {
             let code = exit.map_or_else(String::new, |exit| format!(" with code {}", exit.code));
             return (Some(format!("the lane's container ended{code} before its tool did")), true);
         }
-        (judged, false)
+        let environment = judged.is_some() && book.blames_environment();
+        (judged, environment)
     }
 
     async fn end_of_daemon(&self, book: &mut Book<'_>, error: &DaemonError) -> LaneEnd {

@@ -78,7 +78,7 @@ impl Executor {
         stack: Option<&LiveStack>,
         cancel: &CancellationToken,
     ) -> Result<LaneEnd, PrepareError> {
-        let site = self.place.site(cancel).await?;
+        let site = self.place.site(lane, cancel).await?;
         // The seat is held until the container is gone.
         let (seat, stack_site) = match stack.map(|live| (live, live.seat())) {
             None => (None, None),

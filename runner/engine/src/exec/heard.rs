@@ -36,6 +36,11 @@ pub trait Decoder: Send + Sync {
     ///
     /// `ends` holds each step's end; `red` says whether a case was red, which explains many an exit code.
     fn judge(&self, ends: &BTreeMap<String, StepEnd>, red: Red) -> Option<String>;
+
+    /// Whether a lane that was judged as failed has its environment to blame, such as an image that lacks the tool.
+    fn blames_environment(&self, _ends: &BTreeMap<String, StepEnd>) -> bool {
+        false
+    }
 }
 
 /// Whether a lane has red cases.

@@ -27,6 +27,9 @@ pub struct Job {
     pub environment: BTreeMap<String, String>,
     /// Folders in front of the container's PATH.
     pub path: Vec<String>,
+    /// Folders in front of PYTHONPATH: after them comes what the environment above says, then the container's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub python_path: Vec<String>,
     /// Working folder of every tool.
     pub folder: String,
     /// Commands that must succeed before the first step; what they print is kept for the case that one does not.

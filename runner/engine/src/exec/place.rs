@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use testbed_model::event::Event;
 use testbed_model::id::RunId;
+use testbed_model::lane::Lane;
 use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
@@ -47,12 +48,10 @@ pub struct Place {
 /// The project as lanes see it.
 #[derive(Debug)]
 pub struct ProjectSource {
-    root: String,
-    mounted: String,
     /// Files and links, relative to the project's root, in order.
     pub files: Vec<String>,
-    /// A copy that the container's user may read, where the project itself is not; removed with the run.
-    _copy: Option<TempDir>,
+    /// A copy that everybody may read, made when the project itself is not readable for somebody; removed with the run.
+    copy: OnceCell<TempDir>,
 }
 
 impl Place {
@@ -97,26 +96,31 @@ impl Place {
             let message = format!("left out of the project's copy: {first}{more}");
             self.events.emit(Event::Warning { message, hint: None });
         }
-        let unreadable = tree::first_unreadable(root, &files, self.user);
-        let copy = match unreadable {
-            None => None,
-            Some(_) => Some(readable_copy(root, &self.cache(), &files)?),
-        };
-        let mounted = text(copy.as_ref().map_or(root.as_path(), TempDir::path))?;
-        Ok(ProjectSource { root: text(root)?, mounted, files, _copy: copy })
+        Ok(ProjectSource { files, copy: OnceCell::new() })
+    }
+
+    /// What a container with this user mounts as the project.
+    async fn mounted(&self, source: &ProjectSource, user: Identity) -> Result<String, PrepareError> {
+        let root = &self.context.project;
+        if tree::first_unreadable(root, &source.files, user).is_none() {
+            return text(root);
+        }
+        let copy = async || readable_copy(root, &self.cache(), &source.files);
+        text(source.copy.get_or_try_init(copy).await?.path())
     }
 
     /// The place as a lane's container needs it.
-    pub async fn site(&self, cancel: &CancellationToken) -> Result<Site, PrepareError> {
+    pub async fn site(&self, lane: &Lane, cancel: &CancellationToken) -> Result<Site, PrepareError> {
         let source = self.source(cancel).await?;
+        let user = lane.habits.user.as_deref().and_then(Identity::parse).unwrap_or(self.user);
         Ok(Site {
             run: self.context.run.clone(),
             owner: self.owner.clone(),
-            user: self.user,
+            user,
             agent: text(&self.context.agent_binary)?,
             plugin: text(&self.context.plugin)?,
-            root: source.root.clone(),
-            project: source.mounted.clone(),
+            root: text(&self.context.project)?,
+            project: self.mounted(source, user).await?,
             files: source.files.clone(),
             seed: self.context.seed,
         })

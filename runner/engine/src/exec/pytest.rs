@@ -13,6 +13,9 @@ use super::job::{EventPipe, Output, Said, Step, StepEnd};
 use super::site::{Assembly, HOME, Site, StackSite, TEMPORARY, WORK};
 use super::stack_facts;
 
+/// The interpreter of an image that does not say otherwise.
+const PYTHON: &str = "python3";
+
 /// Where the plugin is mounted.
 const PLUGIN: &str = "/testbed/plugin";
 
@@ -27,12 +30,13 @@ const CATALOG_VARIABLE: &str = "TESTBED_CATALOG";
 
 /// What is created and done for a pytest lane.
 pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly {
-    let mut assembly = Assembly::new(lane, site, stack, WORK);
-    assembly.mount(&site.plugin, PLUGIN);
-    assembly.set("PYTHONPATH", PLUGIN);
+    let mut assembly = plain(lane, site, stack);
     if let Some(stack) = stack {
         stack_facts::tell(&mut assembly, lane, site, stack);
     }
+    // By the variable and not by its option, which pytest refuses where pytest-timeout is not installed. Without it, a case that
+    // does not end is ended from outside, with its tool.
+    assembly.set("PYTEST_TIMEOUT", seconds(lane.timeouts.case_ms));
     if let Some(cases) = &lane.cases {
         assembly.set(SELECTION_VARIABLE, SELECTION);
         let content = serde_json::json!({ "cases": cases.ids }).to_string();
@@ -50,14 +54,12 @@ pub fn assemble(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly
 
 /// What is created and done to learn of a suite's cases: its tool collects, and executes nothing.
 pub fn assemble_catalog(lane: &Lane, site: &Site) -> Assembly {
-    let mut assembly = Assembly::new(lane, site, None, WORK);
-    assembly.mount(&site.plugin, PLUGIN);
-    assembly.set("PYTHONPATH", PLUGIN);
+    let mut assembly = plain(lane, site, None);
     assembly.set(CATALOG_VARIABLE, "1");
-    let mut argv = common_arguments();
+    let mut argv = common_arguments(lane);
     argv.extend(["--collect-only", "-qq"].map(str::to_owned));
     argv.extend(lane.arguments.iter().cloned());
-    argv.extend(lane.paths.iter().cloned());
+    argv.extend(paths(lane, &lane.paths));
     assembly.job.steps.push(Step {
         id: STEP.to_owned(),
         argv,
@@ -68,9 +70,26 @@ pub fn assemble_catalog(lane: &Lane, site: &Site) -> Assembly {
     assembly
 }
 
-fn common_arguments() -> Vec<String> {
-    let mut argv: Vec<String> =
-        ["python3", "-m", "pytest", "-p", "testbed_pytest", "--strict-markers"].map(str::to_owned).into();
+/// What every pytest has: the plugin, which comes in by a mount, and the working folder that the project is used to.
+fn plain(lane: &Lane, site: &Site, stack: Option<&StackSite>) -> Assembly {
+    let mut assembly = Assembly::new(lane, site, stack, WORK);
+    assembly.mount(&site.plugin, PLUGIN);
+    assembly.job.python_path.push(PLUGIN.to_owned());
+    if let Some(folder) = &lane.habits.folder {
+        assembly.job.folder = format!("{WORK}/{folder}");
+    }
+    assembly
+}
+
+/// Paths below the project's root as pytest is given them: in full where it works in another folder.
+fn paths(lane: &Lane, paths: &[String]) -> Vec<String> {
+    let full = |path: &String| if path == "." { WORK.to_owned() } else { format!("{WORK}/{path}") };
+    if lane.habits.folder.is_some() { paths.iter().map(full).collect() } else { paths.to_vec() }
+}
+
+fn common_arguments(lane: &Lane) -> Vec<String> {
+    let mut argv = vec![lane.habits.python.clone().unwrap_or_else(|| PYTHON.to_owned())];
+    argv.extend(["-m", "pytest", "-p", "testbed_pytest", "--strict-markers"].map(str::to_owned));
     argv.extend([
         "--continue-on-collection-errors".to_owned(),
         "--color=no".to_owned(),
@@ -83,8 +102,7 @@ fn common_arguments() -> Vec<String> {
 }
 
 fn arguments(lane: &Lane) -> Vec<String> {
-    let mut argv = common_arguments();
-    argv.push(format!("--timeout={}", seconds(lane.timeouts.case_ms)));
+    let mut argv = common_arguments(lane);
     if lane.workers > 1 {
         argv.extend(["-n".to_owned(), lane.workers.to_string(), "--dist=loadscope".to_owned()]);
         // A case that ends its worker is executed again by the next one, and ends that too.
@@ -98,12 +116,12 @@ fn arguments(lane: &Lane) -> Vec<String> {
             argv.extend(["-k".to_owned(), keyword.clone()]);
         }
         argv.extend(lane.arguments.iter().cloned());
-        argv.extend(lane.paths.iter().cloned());
+        argv.extend(paths(lane, &lane.paths));
         return argv;
     };
     // The plan has chosen; collecting no more files than that takes is what makes one case of thousands quick.
     argv.extend(lane.arguments.iter().cloned());
-    argv.extend(if cases.files.is_empty() { &lane.paths } else { &cases.files }.iter().cloned());
+    argv.extend(paths(lane, if cases.files.is_empty() { &lane.paths } else { &cases.files }));
     argv
 }
 
@@ -127,12 +145,66 @@ struct Session {
     exit_code: Option<i64>,
     /// First line of an internal error.
     internal_error: Option<String>,
+    /// What was printed before pytest could say anything.
+    complaint: Complaint,
+}
+
+/// What pytest, or an interpreter without it, prints instead of starting.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    no_pytest: Option<String>,
+    refusal: Option<String>,
+}
+
+impl Complaint {
+    /// Hears what is printed.
+    pub(crate) fn hear(&mut self, line: &str) {
+        // `/usr/bin/python3: No module named pytest`; a traceback of the project's ends with `ModuleNotFoundError:` instead.
+        if let Some((python, "")) = line.split_once(": No module named pytest") {
+            self.no_pytest.get_or_insert_with(|| python.to_owned());
+        }
+        if let Some((_, refusal)) = line.split_once("error: unrecognized arguments: ") {
+            self.refusal.get_or_insert_with(|| refusal.to_owned());
+        }
+    }
+
+    /// Whether the image is at fault, and not what the tests or the suite's arguments say.
+    pub(crate) fn blames_image(&self, end: Option<&StepEnd>) -> bool {
+        !matches!(end, Some(StepEnd::Code(4))) && self.explains(end).is_some()
+    }
+
+    /// Why pytest could not begin, in words with a way out; none if it could.
+    pub(crate) fn explains(&self, end: Option<&StepEnd>) -> Option<String> {
+        match end? {
+            StepEnd::NotStarted(why) => why.strip_prefix("there is no program ").map(|program| {
+                format!(
+                    "the suite's image has no {program}, so pytest could not be started; `python` of the suite names another \
+                     interpreter, and `image` another image"
+                )
+            }),
+            StepEnd::Code(1) => self.no_pytest.as_ref().map(|python| {
+                format!(
+                    "`{python}` of the suite's image has no pytest; `python` of the suite names another interpreter, and an \
+                     `[[image]]` with `requirements` brings what an image lacks"
+                )
+            }),
+            StepEnd::Code(4) => self.refusal.as_ref().map(|arguments| {
+                format!("pytest refused its arguments, for a plugin that they need is not in the image: {arguments}")
+            }),
+            _ => None,
+        }
+    }
 }
 
 impl Decoder for Pytest {
     fn hear(&mut self, said: &Said) -> Vec<Heard> {
         match said {
-            Said::Line { line, .. } => vec![Heard::Output(line.clone())],
+            Said::Line { line, .. } => {
+                if !self.session.collected {
+                    self.session.complaint.hear(line);
+                }
+                vec![Heard::Output(line.clone())]
+            }
             Said::Event { event } => match Told::deserialize(event) {
                 Ok(told) => self.understand(told),
                 // A newer plugin may tell what this runner does not know; the lane's log keeps it.
@@ -146,6 +218,9 @@ impl Decoder for Pytest {
         if let Some(error) = &self.session.internal_error {
             return Some(format!("pytest had an internal error: {error}"));
         }
+        if let Some(reason) = self.session.complaint.explains(ends.get(STEP)) {
+            return Some(reason);
+        }
         match ends.get(STEP) {
             None => Some("pytest was not executed".to_owned()),
             Some(StepEnd::Code(0 | 1 | 5)) if !self.session.collected => {
@@ -158,6 +233,10 @@ impl Decoder for Pytest {
             Some(StepEnd::Code(4)) => Some("pytest refused its arguments or configuration".to_owned()),
             Some(end) => Some(format!("pytest {end}")),
         }
+    }
+
+    fn blames_environment(&self, ends: &BTreeMap<String, StepEnd>) -> bool {
+        self.session.complaint.blames_image(ends.get(STEP))
     }
 }
 

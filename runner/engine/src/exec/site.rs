@@ -235,7 +235,7 @@ pub(crate) mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::net::{IpAddr, Ipv4Addr};
 
-    use testbed_model::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
+    use testbed_model::lane::{Habits, Lane, LaneId, LaneTimeouts, SuiteKind};
     use testbed_model::stack::{Limits, Probe, Ready, Service, Stack, StackTimeouts};
     use testbed_model::tier::TestType;
 
@@ -254,6 +254,7 @@ pub(crate) mod tests {
             cases: None,
             environment: BTreeMap::from([("DYN_LOG".to_owned(), "info".to_owned())]),
             arguments: Vec::new(),
+            habits: Habits::default(),
             workers: 1,
             covered_by: Vec::new(),
             covered_later: Vec::new(),

@@ -20,6 +20,12 @@ impl Identity {
         Self { uid: rustix::process::geteuid().as_raw(), gid: rustix::process::getegid().as_raw() }
     }
 
+    /// Reads `uid:gid`.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (uid, gid) = text.split_once(':')?;
+        Some(Self { uid: uid.parse().ok()?, gid: gid.parse().ok()? })
+    }
+
     /// Whether it is the one that may do everything.
     pub const fn is_root(self) -> bool {
         self.uid == 0

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use testbed_model::image::{
-    ContentHash, ContentHasher, ImageLayout, Layer, PackageSet, label, latest, reference,
+    ContentHash, ContentHasher, ImageLayout, Layer, PackageSet, label, latest_of, reference_in,
 };
 
 use super::archive::{ArchivedImage, ArchivedLayer};
@@ -58,6 +58,7 @@ pub async fn build(blueprint: &Blueprint, site: Site<'_>, task: &Task) -> Result
             found
         } else {
             task.tell(format!("layer {}/{total}: {}", index + 1, layer.kind()));
+            let site = Site { folder: blueprint.folder(index, site.folder), ..site };
             make(layer, key, &kept, site, task).await?
         };
         packages.extend(made.facts.packages.clone());
@@ -74,9 +75,10 @@ pub async fn build(blueprint: &Blueprint, site: Site<'_>, task: &Task) -> Result
             .map(|(layer, kept)| (layer.describe(), kept.facts.written.digest.clone()))
             .collect(),
     };
+    let reference = reference_in(&blueprint.repository, &blueprint.content.hex());
     let image = ArchivedImage {
         config: layout.to_bytes(),
-        references: vec![reference(&task.image, &blueprint.content.hex()), latest(&task.image)],
+        references: vec![reference.clone(), latest_of(&reference)],
         layers: kept.into_iter().map(archived).collect(),
     };
     Ok(Built { image, packages })
@@ -84,7 +86,7 @@ pub async fn build(blueprint: &Blueprint, site: Site<'_>, task: &Task) -> Result
 
 /// The key of a layer in the cache. Compiled code belongs to exactly the bytes that it was compiled from and by, and these
 /// are not decided by the recipe alone: Debian's archive moves.
-fn key_of(layer: &Layer, hash: ContentHash, below: &[KeptLayer]) -> ContentHash {
+pub fn key_of(layer: &Layer, hash: ContentHash, below: &[KeptLayer]) -> ContentHash {
     match layer {
         Layer::Bytecode(_) => {
             let digests: Vec<&str> = below.iter().map(|layer| layer.facts.written.digest.as_str()).collect();

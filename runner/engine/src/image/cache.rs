@@ -1,13 +1,14 @@
 //! Layers kept between builds, each under the hash of what decides its content.
 
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use testbed_model::image::{ContentHash, PackageSet};
 
+use super::archive::ArchivedLayer;
 use super::error::ImageError;
 use super::layer_tar::{self, Written};
 use super::tree::Tree;
@@ -68,13 +69,41 @@ impl LayerCache {
     /// Writes a layer. Its facts come last, and only what has facts is ever used.
     pub fn put(&self, hash: ContentHash, tree: &Tree, packages: PackageSet) -> Result<KeptLayer, ImageError> {
         let tar = self.tar(hash);
-        let written = write_tar(tree, &tar).map_err(ImageError::file("write", &tar))?;
-        let facts = LayerFacts { written, packages };
+        let written =
+            write_new(&tar, |out| layer_tar::write(tree, out)).map_err(ImageError::file("write", &tar))?;
+        self.with_facts(hash, tar, LayerFacts { written, packages })
+    }
+
+    fn with_facts(
+        &self,
+        hash: ContentHash,
+        tar: PathBuf,
+        facts: LayerFacts,
+    ) -> Result<KeptLayer, ImageError> {
         let path = self.facts(hash);
         let bytes =
             serde_json::to_vec(&facts).map_err(io::Error::other).map_err(ImageError::file("write", &path))?;
         write_atomically(&path, &bytes).map_err(ImageError::file("write", &path))?;
         Ok(KeptLayer { tar, facts })
+    }
+
+    /// Copies a layer out of an archive whose digests have been verified.
+    pub fn adopt(
+        &self,
+        hash: ContentHash,
+        layer: &ArchivedLayer,
+        packages: PackageSet,
+    ) -> Result<KeptLayer, ImageError> {
+        let tar = self.tar(hash);
+        let copy = |out: &mut dyn io::Write| {
+            let mut file = File::open(&layer.file)?;
+            file.seek(SeekFrom::Start(layer.offset))?;
+            let copied = io::copy(&mut file.take(layer.size), out)?;
+            if copied == layer.size { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+        };
+        write_new(&tar, copy).map_err(ImageError::file("write", &tar))?;
+        let written = Written { digest: layer.digest.clone(), size: layer.size };
+        self.with_facts(hash, tar, LayerFacts { written, packages })
     }
 
     /// A new folder for what is in the making, gone with its owner.
@@ -113,11 +142,11 @@ impl LayerCache {
     }
 }
 
-fn write_tar(tree: &Tree, path: &Path) -> io::Result<Written> {
+fn write_new<T>(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<T>) -> io::Result<T> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
     let mut out = BufWriter::with_capacity(1 << 18, file.as_file_mut());
-    let written = layer_tar::write(tree, &mut out)?;
+    let written = write(&mut out)?;
     out.flush()?;
     drop(out);
     file.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;

@@ -70,6 +70,22 @@ pub enum ImageError {
         /// The last of what it said.
         words: Vec<String>,
     },
+    /// A package has no wheel that runs in the image.
+    #[error(
+        "image `{image}` cannot be built: `{package}` of `{file}` has no wheel for Python {python} on {machine}"
+    )]
+    NoWheel {
+        /// Image.
+        image: ImageName,
+        /// The pin.
+        package: String,
+        /// The requirement file.
+        file: String,
+        /// Python's version in the image.
+        python: String,
+        /// Architecture and C library of the image.
+        machine: String,
+    },
     /// A program could not be executed.
     #[error(transparent)]
     Process(#[from] ProcessError),
@@ -163,6 +179,10 @@ impl Hint for ImageError {
                  elsewhere and carry them over: `testbed images export FILE`, then `testbed images import FILE`"
                     .to_owned(),
             ),
+            Self::NoWheel { package, .. } => Some(format!(
+                "pin a version that has one (`pip download --only-binary=:all: --no-deps {package}` shows which there are); \
+                 source distributions are not built, for what they build is not the same everywhere"
+            )),
             Self::Pull { .. } => Some(
                 "log in to the registry if it asks for it, or carry the image over from a machine that has it: \
                  `testbed images export FILE`, then `testbed images import FILE`"

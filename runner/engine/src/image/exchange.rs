@@ -8,7 +8,7 @@ use std::io::{self, BufWriter, Read, Write as _};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use testbed_model::image::{Architecture, ImageName, latest};
+use testbed_model::image::{Architecture, ImageName, latest_of};
 
 use super::archive::{self, ArchivedImage};
 use super::error::ImageError;
@@ -63,7 +63,10 @@ pub fn pack(
             .find(|image| image.references.iter().any(|known| is_same(known, reference)))
             .ok_or_else(|| broken(format!("the container engine left out `{reference}`")))?;
         entries.push(ContentsEntry { name: name.clone(), reference: reference.clone(), id: image.id() });
-        images.push(ArchivedImage { references: vec![reference.clone(), latest(name)], ..image.clone() });
+        images.push(ArchivedImage {
+            references: vec![reference.clone(), latest_of(reference)],
+            ..image.clone()
+        });
     }
     let contents = Contents { schema: 1, architecture, images: entries };
     let text = serde_json::to_vec_pretty(&contents).map_err(|error| broken(error.to_string()))?;
@@ -144,8 +147,10 @@ pub fn unpack(
         let image = saved.images.iter().find(|image| image.id() == entry.id);
         let image =
             image.ok_or_else(|| refused(format!("its image `{name}` does not have the id {}", entry.id)))?;
-        images
-            .push(ArchivedImage { references: vec![entry.reference.clone(), latest(name)], ..image.clone() });
+        images.push(ArchivedImage {
+            references: vec![entry.reference.clone(), latest_of(&entry.reference)],
+            ..image.clone()
+        });
     }
     if images.is_empty() {
         return Err(refused("it holds no image".to_owned()));

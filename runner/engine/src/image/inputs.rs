@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use testbed_model::image::{
     Architecture, Archived, ContentHash, FilesLayer, ImageLock, ImageName, ImagePath, ImageSource, InputFile,
-    Layer, LayerInputs, PackageLock, PackageSet, Pulled, Recipe, WheelsLayer, image_hash, layer_hash,
-    parse_requirements,
+    Layer, LayerInputs, PackageLock, PackageSet, Pulled, Recipe, Target, WheelsLayer, image_hash, layer_hash,
+    parse_requirements, repository,
 };
 use testbed_model::nearest::did_you_mean;
 use testbed_model::span::{Fault, Place};
@@ -43,6 +43,31 @@ pub struct Blueprint {
     pub content: ContentHash,
     /// The packages that are expected, if that is recorded.
     pub packages: Option<PackageSet>,
+    /// What the daemon calls it, without a tag.
+    pub repository: String,
+    /// What it is on top of, where it is a project's own.
+    pub extension: Option<Extension>,
+}
+
+/// What an image of a project's own is made from besides the folder of images.
+#[derive(Clone, Debug)]
+pub struct Extension {
+    /// The project's root.
+    pub root: PathBuf,
+    /// The image of the lock that it starts from.
+    pub base: ImageName,
+    /// How many of its layers, from the lowest, stand where the base has them. The others name files of the project.
+    pub shared: usize,
+}
+
+impl Blueprint {
+    /// The folder from which a layer names files.
+    pub fn folder<'a>(&'a self, layer: usize, images: &'a Path) -> &'a Path {
+        match &self.extension {
+            Some(extension) if layer >= extension.shared => &extension.root,
+            _ => images,
+        }
+    }
 }
 
 /// Reads the lock and what it names.
@@ -118,7 +143,7 @@ fn blueprint(
         let inputs = match layer {
             Layer::Debian(_) => LayerInputs::Packages(packages.clone()),
             Layer::Wheels(wheels) => {
-                LayerInputs::Requirements(requirements_hash(folder, wheels, &recipe_file)?)
+                LayerInputs::Requirements(requirements_hash(folder, wheels, &recipe_file, architecture)?)
             }
             Layer::Files(files) => {
                 LayerInputs::Files(input_files(&files_tree(folder, files, &recipe_file)?, &recipe_file)?)
@@ -128,13 +153,18 @@ fn blueprint(
         layers.push(layer_hash(architecture, layer, &inputs));
     }
     let content = image_hash(name, architecture, &recipe, &layers);
-    Ok(Blueprint { recipe, layers, content, packages })
+    Ok(Blueprint { recipe, layers, content, packages, repository: repository(name), extension: None })
 }
 
-fn requirements_hash(folder: &Path, wheels: &WheelsLayer, recipe: &str) -> Result<ContentHash, ImageError> {
+fn requirements_hash(
+    folder: &Path,
+    wheels: &WheelsLayer,
+    recipe: &str,
+    architecture: Architecture,
+) -> Result<ContentHash, ImageError> {
     let path = folder.join(&wheels.requirements);
     let text = input_text(&path, recipe)?;
-    parse_requirements(&shown(&path), &text)?;
+    parse_requirements(&shown(&path), &text, &Target { python: &wheels.python, architecture })?;
     Ok(ContentHash::of_bytes(text.as_bytes()))
 }
 

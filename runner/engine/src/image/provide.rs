@@ -8,13 +8,15 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use testbed_model::event::{Event, ImageOrigin};
 use testbed_model::image::{
-    Architecture, Archived, Drift, ImageName, PackageLock, PackageSet, Pulled, label, latest, repository,
+    Architecture, Archived, Drift, ImageName, PackageLock, PackageSet, Pulled, label, latest_of,
+    reference_in, repository_of,
 };
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::{self, ArchivedImage};
+use super::base::{self, Base};
 use super::build::{self, Freshness, Site};
 use super::cache::{BuildLock, LayerCache};
 use super::error::ImageError;
@@ -136,8 +138,11 @@ impl Images {
     pub fn record_packages(&self, provided: &[Provided]) -> Result<PackageLock, ImageError> {
         let mut lock = inputs::read_packages(&self.folder)?;
         for image in provided {
-            if let (Ok((name, _)), Some(packages)) =
-                (inputs::known(&self.wanted, &image.name), &image.packages)
+            // The file is of the lock's images; a project keeps no record beside its own.
+            let of_the_lock = inputs::known(&self.wanted, &image.name).ok().filter(
+                |(_, wanted)| !matches!(wanted, Wanted::Built(blueprint) if blueprint.extension.is_some()),
+            );
+            if let (Some((name, _)), Some(packages)) = (of_the_lock, &image.packages)
                 && !packages.0.is_empty()
             {
                 lock.record(name, self.architecture, packages.clone());
@@ -216,8 +221,8 @@ async fn present(
     facts: ImageFacts,
     how: &Providing,
 ) -> Result<Provided, ImageError> {
-    if daemon.image_id(&latest(name)).await?.as_ref() != Some(&facts.id) {
-        daemon.tag_image(&reference, &repository(name), "latest").await?;
+    if daemon.image_id(&latest_of(&reference)).await?.as_ref() != Some(&facts.id) {
+        daemon.tag_image(&reference, repository_of(&reference), "latest").await?;
     }
     Ok(arrived(name, reference, facts, ImageOrigin::Present, how))
 }
@@ -298,6 +303,11 @@ impl Yard {
             missing: self.how.missing,
         };
         let task = self.task(name, Path::new(""));
+        if let (Some(base), Freshness::Reuse) = (self.base_of(blueprint), self.how.freshness) {
+            let reference = reference_in(&base.repository, &base.content.hex());
+            let base = Base { blueprint: base, reference: &reference };
+            base::take_over(&self.daemon, base, blueprint, &cache, &task).await?;
+        }
         let built = build::build(blueprint, site, &task).await?;
         let facts = self.load(built.image, &reference, &task).await?;
         let content = blueprint.content.hex();
@@ -311,6 +321,14 @@ impl Yard {
         }
         let provided = arrived(name, reference, facts, ImageOrigin::Built, &self.how);
         Ok(Provided { packages: Some(built.packages), ..provided })
+    }
+
+    /// What an image of a project's own starts from.
+    fn base_of(&self, blueprint: &Blueprint) -> Option<&Blueprint> {
+        match self.images.wanted.get(&blueprint.extension.as_ref()?.base)? {
+            Wanted::Built(base) => Some(base),
+            _ => None,
+        }
     }
 
     fn warn_of(&self, name: &ImageName, drift: &Drift) {
@@ -342,7 +360,7 @@ impl Yard {
         let found = found.map_err(|what| wrong(format!("cannot be loaded: {what}")))?;
         let image = found.images.into_iter().find(|image| image.id() == id);
         let image = image.ok_or_else(|| wrong(format!("does not hold the image {id}")))?;
-        let references = vec![reference.clone(), latest(name)];
+        let references = vec![reference.clone(), latest_of(&reference)];
         let facts = self.load(ArchivedImage { references, ..image }, &reference, &task).await?;
         Ok(arrived(name, reference, facts, ImageOrigin::Loaded, &self.how))
     }
@@ -368,9 +386,9 @@ impl Yard {
             () = self.how.cancel.cancelled() => return Err(ImageError::Cancelled),
         }
         let by_digest = format!("{}@{}", pulled.repository, pulled.digest);
-        let tag = reference.rsplit_once(':').map_or("latest", |(_, tag)| tag);
-        self.daemon.tag_image(&by_digest, &repository(name), tag).await?;
-        self.daemon.tag_image(&by_digest, &repository(name), "latest").await?;
+        let (repository, tag) = reference.rsplit_once(':').unwrap_or((&reference, "latest"));
+        self.daemon.tag_image(&by_digest, repository, tag).await?;
+        self.daemon.tag_image(&by_digest, repository, "latest").await?;
         let facts = self.facts(&reference).await?;
         Ok(arrived(name, reference, facts, ImageOrigin::Pulled, &self.how))
     }

@@ -187,8 +187,14 @@ mod tests {
         let content = ContentHash::of_bytes(b"nats");
         let sum = "a".repeat(64);
         let packages = PackageSet::from_sums(&format!("{sum}  libc6_1_amd64.deb")).unwrap();
-        let blueprint =
-            Blueprint { recipe: Recipe::default(), layers: Vec::new(), content, packages: Some(packages) };
+        let blueprint = Blueprint {
+            recipe: Recipe::default(),
+            layers: Vec::new(),
+            content,
+            packages: Some(packages),
+            repository: "testbed/nats".to_owned(),
+            extension: None,
+        };
         (Wanted::Built(Box::new(blueprint)), content.hex())
     }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use testbed_model::image::{ImagePath, Mode, WheelsLayer};
+use testbed_model::image::{ImagePath, Mode, Requirement, Target, WheelsLayer, parse_requirements};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ImageError;
@@ -51,9 +51,40 @@ pub async fn make(
     task: &Task,
 ) -> Result<Tree, ImageError> {
     let folder = task.folder("wheels")?;
-    task.execute("pip", "python wheels", &program(layer, requirements, interpreter, &folder, task)?).await?;
+    let pins = pins(layer, requirements, task)?;
+    let program = program(layer, &pins, interpreter, &folder, task)?;
+    let installed = task.execute("pip", "python wheels", &program).await;
+    installed.map_err(|error| explained(error, layer, task))?;
     let (target, task) = (layer.target.clone(), task.clone());
     blocking(move || collect(&folder, &target, &task)).await
+}
+
+/// The pins that hold for the image, as a file for pip: pip itself would ask their markers of the host.
+fn pins(layer: &WheelsLayer, requirements: &Path, task: &Task) -> Result<PathBuf, ImageError> {
+    let text = fs::read_to_string(requirements).map_err(ImageError::file("read", requirements))?;
+    let target = Target { python: &layer.python, architecture: task.architecture };
+    let pins = parse_requirements(&requirements.display().to_string(), &text, &target)?;
+    let path = task.work.join("requirements.txt");
+    let lines: String = pins.iter().map(Requirement::line).collect();
+    fs::write(&path, lines).map_err(ImageError::file("write", &path))?;
+    Ok(path)
+}
+
+/// pip says of a package that has no wheel for the image only that there is no such version.
+fn explained(error: ImageError, layer: &WheelsLayer, task: &Task) -> ImageError {
+    const SIGN: &str = "No matching distribution found for ";
+    let ImageError::Failed { words, .. } = &error else { return error };
+    let package = words.iter().find_map(|line| line.split_once(SIGN)).map(|(_, package)| package);
+    match package.and_then(|package| package.split_whitespace().next()) {
+        None => error,
+        Some(package) => ImageError::NoWheel {
+            image: task.image.clone(),
+            package: package.to_owned(),
+            file: layer.requirements.clone(),
+            python: layer.python.clone(),
+            machine: format!("{} with glibc 2.{}", task.architecture.docker(), layer.glibc_minor),
+        },
+    }
 }
 
 fn program(
@@ -243,7 +274,10 @@ mod tests {
     use testbed_model::image::{Architecture, ImagePath, WheelsLayer};
     use tokio_util::sync::CancellationToken;
 
-    use super::{Task, collect, entry_points, program, with_own_shebang, without_foreign_rows};
+    use super::{
+        ImageError, Task, collect, entry_points, explained, pins, program, with_own_shebang,
+        without_foreign_rows,
+    };
     use crate::events::Events;
     use crate::host::clock::Clock;
     use crate::image::layer_tar;
@@ -328,17 +362,51 @@ mod tests {
         assert_eq!(without_foreign_rows(record), b"a.py,,\nb.py,,\n");
     }
 
-    #[test]
-    fn pip_is_asked_for_the_images_python_and_not_the_hosts() {
-        let layer = WheelsLayer {
+    fn layer() -> WheelsLayer {
+        WheelsLayer {
             requirements: "r.txt".into(),
             target: ImagePath::parse("/opt/x").unwrap(),
             python: "3.11".into(),
             glibc_minor: 36,
+        }
+    }
+
+    #[test]
+    fn pip_sees_only_the_pins_that_hold_for_the_image() {
+        let folder = tempfile::tempdir().unwrap();
+        let hash = format!("--hash=sha256:{}", "a".repeat(64));
+        let text = format!(
+            "# by a tool\na[x]==1 ; python_version < '3.12' \\\n    {hash}\nb==2 ; python_version < '3' {hash}\n"
+        );
+        fs::write(folder.path().join("r.txt"), text).unwrap();
+        let path = pins(&layer(), &folder.path().join("r.txt"), &task(folder.path())).unwrap();
+        assert_eq!(fs::read_to_string(path).unwrap(), format!("a==1 {hash}\n"));
+    }
+
+    #[test]
+    fn a_package_without_a_wheel_is_told_apart_from_other_failures() {
+        let failed = |line: &str| ImageError::Failed {
+            image: "tests".parse().unwrap(),
+            program: "pip".to_owned(),
+            ended: "exit code 1".to_owned(),
+            words: vec![line.to_owned()],
         };
+        let task = task(Path::new("/work"));
+        let error = explained(failed("ERROR: No matching distribution found for a==1"), &layer(), &task);
+        assert_eq!(
+            error.to_string(),
+            "image `tests` cannot be built: `a==1` of `r.txt` has no wheel for Python 3.11 on arm64 with glibc 2.36"
+        );
+        let error = explained(failed("ERROR: something else"), &layer(), &task);
+        assert!(matches!(error, ImageError::Failed { .. }), "{error}");
+    }
+
+    #[test]
+    fn pip_is_asked_for_the_images_python_and_not_the_hosts() {
         let folder = Path::new("/work");
-        let shown =
-            program(&layer, Path::new("/images/r.txt"), "python3", folder, &task(folder)).unwrap().display();
+        let shown = program(&layer(), Path::new("/images/r.txt"), "python3", folder, &task(folder))
+            .unwrap()
+            .display();
         for part in
             ["--python-version=3.11", "--abi=cp311", "--platform=manylinux_2_36_aarch64", "--require-hashes"]
         {

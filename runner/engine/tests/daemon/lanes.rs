@@ -18,7 +18,7 @@ use testbed_engine::schedule::{self, Capacity};
 use testbed_engine::stack::{AGENT_PATH, LiveStack};
 use testbed_model::case::Outcome;
 use testbed_model::event::Event;
-use testbed_model::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
+use testbed_model::lane::{Habits, Lane, LaneId, LaneTimeouts, SuiteKind};
 use testbed_model::plan::Plan;
 use testbed_model::stack::Limits;
 use testbed_model::tier::{TestType, Tier};
@@ -74,6 +74,7 @@ impl Bench {
             cases: None,
             environment: [("WORD".to_owned(), "given".to_owned())].into(),
             arguments: Vec::new(),
+            habits: Habits::default(),
             workers: 1,
             covered_by: Vec::new(),
             covered_later: Vec::new(),

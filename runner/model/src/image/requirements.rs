@@ -1,5 +1,6 @@
 //! Requirement files of Python wheels: exact versions with hashes, and nothing else.
 
+use crate::image::marker::{self, Target};
 use crate::span::{Fault, Place};
 
 /// One pinned package.
@@ -13,37 +14,112 @@ pub struct Requirement {
     pub hashes: Vec<String>,
 }
 
-/// Reads a requirement file. Options, addresses, ranges and pins without a hash are faults: what a layer holds must follow
-/// from the file alone, wherever the wheels are fetched from.
-pub fn parse_requirements(file: &str, text: &str) -> Result<Vec<Requirement>, Fault> {
+impl Requirement {
+    /// The pin in pip's spelling, in one line.
+    pub fn line(&self) -> String {
+        let hashes: String = self.hashes.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
+        format!("{}=={}{hashes}\n", self.name, self.version)
+    }
+
+    /// Whether both pin one package, in whatever spelling.
+    pub fn is_of_package(&self, other: &Self) -> bool {
+        normal(&self.name) == normal(&other.name)
+    }
+}
+
+/// Reads a requirement file: those of its pins whose markers hold for the target. Options, addresses, ranges and pins without
+/// a hash are faults: what a layer holds must follow from the file alone, wherever the wheels are fetched from.
+pub fn parse_requirements(file: &str, text: &str, target: &Target<'_>) -> Result<Vec<Requirement>, Fault> {
     let mut found: Vec<Requirement> = Vec::new();
     for (offset, line) in logical_lines(text) {
-        let fault = |message: String| Fault::new(Place::of_offset(file, text, offset), text, message);
-        let mut words = line.split_whitespace().filter(|word| *word != "\\");
-        let Some(pin) = words.next() else { continue };
-        if pin.starts_with('-') {
-            return Err(fault(format!("`{pin}` is an option, and only pins may stand here"))
-                .with_hint("say where wheels come from in pip's own configuration"));
+        let place = |message: String| Fault::new(Place::of_offset(file, text, offset), text, message);
+        let Some((requirement, holds)) = requirement(&line, target, &place)? else { continue };
+        if !holds {
+            continue;
         }
-        let (name, version) =
-            pin.split_once("==").filter(|(name, version)| is_name(name) && is_version(version)).ok_or_else(
-                || fault(format!("`{pin}` is not an exact pin")).with_hint("write `NAME==VERSION`"),
-            )?;
-        let hashes =
-            words.map(|word| hash(word).ok_or(word)).collect::<Result<Vec<_>, _>>().map_err(|word| {
-                fault(format!("`{word}` is not a hash of `{pin}`"))
-                    .with_hint("write `--hash=sha256:` and 64 digits")
-            })?;
-        if hashes.is_empty() {
-            return Err(fault(format!("`{pin}` has no hash"))
-                .with_hint("make the file again with images/requirements/relock.py"));
+        if let Some(twice) = found.iter().find(|other| other.is_of_package(&requirement)) {
+            return Err(place(format!("`{}` is pinned twice", twice.name)));
         }
-        if let Some(twice) = found.iter().find(|other| normal(&other.name) == normal(name)) {
-            return Err(fault(format!("`{}` is pinned twice", twice.name)));
-        }
-        found.push(Requirement { name: name.to_owned(), version: version.to_owned(), hashes });
+        found.push(requirement);
     }
     Ok(found)
+}
+
+/// A line's pin and whether its marker holds; nothing for an empty line.
+fn requirement(
+    line: &str,
+    target: &Target<'_>,
+    fault: &impl Fn(String) -> Fault,
+) -> Result<Option<(Requirement, bool)>, Fault> {
+    let words: Vec<&str> = line.split_whitespace().filter(|word| *word != "\\").collect();
+    let line = words.join(" ");
+    if let Some(option) = line.split_whitespace().next().filter(|word| word.starts_with('-')) {
+        return Err(refused_option(option, fault));
+    }
+    let (head, options) = line.split_at(line.find(" --").unwrap_or(line.len()));
+    let (pin, condition) = head.split_once(';').map_or((head, None), |(pin, marker)| (pin, Some(marker)));
+    let pin = pin.trim();
+    if pin.is_empty() {
+        return Ok(None);
+    }
+    let (name, version) = exact(pin).ok_or_else(|| not_exact(pin, fault))?;
+    let mut hashes = Vec::new();
+    for word in options.split_whitespace() {
+        hashes.push(hash(word).ok_or_else(|| {
+            fault(format!("`{word}` is not a hash of `{pin}`"))
+                .with_hint("write `--hash=sha256:` and 64 digits")
+        })?);
+    }
+    if hashes.is_empty() {
+        return Err(fault(format!("`{pin}` has no hash")).with_hint(
+            "make the file again with `uv pip compile --generate-hashes` or `pip-compile --generate-hashes`",
+        ));
+    }
+    let holds = condition.map_or(Ok(true), |marker| marker::holds(marker, target));
+    let holds = holds.map_err(|what| {
+        fault(format!("the marker of `{pin}` cannot be read: {what}"))
+            .with_hint("write it as `; python_version < \"3.12\"`")
+    })?;
+    Ok(Some((Requirement { name: name.to_owned(), version: version.to_owned(), hashes }, holds)))
+}
+
+fn refused_option(option: &str, fault: &impl Fn(String) -> Fault) -> Fault {
+    let way_out = match option {
+        "-r" | "--requirement" => "name the other file beside this one",
+        "-e" | "--editable" => {
+            "what the project itself holds needs no installation: name its folder in PYTHONPATH"
+        }
+        _ => "say where wheels come from in pip's own configuration",
+    };
+    fault(format!("`{option}` is an option, and only pins may stand here")).with_hint(way_out)
+}
+
+fn not_exact(pin: &str, fault: &impl Fn(String) -> Fault) -> Fault {
+    let is_source = [".tar.gz", ".zip", ".tar.bz2", ".tgz"].iter().any(|end| pin.ends_with(end));
+    let is_address = is_source || pin.contains(['@', '/']);
+    let message = format!("`{pin}` is not an exact pin");
+    fault(message).with_hint(if is_address {
+        "write `NAME==VERSION`: wheels come from the index, and source distributions are not built"
+    } else {
+        "write `NAME==VERSION`"
+    })
+}
+
+/// Name and version of an exact pin. Extras ask for further packages, which have pins of their own.
+fn exact(pin: &str) -> Option<(&str, &str)> {
+    let (name, version) = pin.split_once("==")?;
+    let name = name.trim();
+    let name = match name.split_once('[') {
+        Some((name, extras)) if is_extras(extras) => name.trim(),
+        Some(_) => return None,
+        None => name,
+    };
+    let version = version.trim();
+    (is_name(name) && is_version(version)).then_some((name, version))
+}
+
+fn is_extras(text: &str) -> bool {
+    text.strip_suffix(']').is_some_and(|names| names.split(',').all(|name| is_name(name.trim())))
 }
 
 /// Lines without comments, with continuations joined, each with the offset of its first byte that is not a space.
@@ -92,9 +168,16 @@ fn normal(name: &str) -> String {
 mod tests {
     use proptest::prelude::*;
 
-    use super::parse_requirements;
+    use super::{Requirement, Target};
+    use crate::image::Architecture;
+    use crate::span::Fault;
 
     const HASH: &str = "--hash=sha256:3683cafe88ededdff29c9ae6f651367eac33153487ff84e205082483cd6b3095";
+
+    fn parse_requirements(file: &str, text: &str) -> Result<Vec<Requirement>, Fault> {
+        let target = Target { python: "3.11", architecture: Architecture::Amd64 };
+        super::parse_requirements(file, text, &target)
+    }
 
     fn message(text: &str) -> String {
         parse_requirements("r.txt", text).unwrap_err().to_string()
@@ -126,7 +209,12 @@ mod tests {
             ("a @ https://example.invalid/a.whl", "is not an exact pin"),
             ("a==1", "`a==1` has no hash"),
             ("a==1 --hash=md5:00", "`--hash=md5:00` is not a hash of `a==1`"),
-            ("a==1 ; python_version", "is not a hash"),
+            ("a==1 --no-binary", "`--no-binary` is not a hash of `a==1`"),
+            ("a[x==1", "is not an exact pin"),
+            (
+                &format!("a==1 ; python_version {HASH}"),
+                "the marker of `a==1` cannot be read: it ends too early",
+            ),
         ] {
             assert!(message(text).contains(part), "{text}: {}", message(text));
         }
@@ -135,6 +223,27 @@ mod tests {
     #[test]
     fn one_package_in_two_spellings_is_pinned_twice() {
         assert!(message(&format!("a-b==1 {HASH}\nA_B==2 {HASH}")).contains("`a-b` is pinned twice"));
+    }
+
+    #[test]
+    fn a_pin_whose_marker_does_not_hold_is_left_out() {
+        let text = format!(
+            "a==1 ; python_version < \"3.11\" \\\n    {HASH}\na==2;python_version>='3.11' {HASH}\n\
+             b[x, y]==3 {HASH}\nc==4 ; sys_platform == 'win32' {HASH}\n"
+        );
+        let found = parse_requirements("r.txt", &text).unwrap();
+        let lines: Vec<String> = found.iter().map(Requirement::line).collect();
+        assert_eq!(lines, [format!("a==2 {HASH}\n"), format!("b==3 {HASH}\n")]);
+    }
+
+    #[test]
+    fn an_archive_is_told_that_nothing_is_built_from_sources() {
+        for text in ["./a-1.tar.gz", "a @ https://example.invalid/a.zip"] {
+            let fault = parse_requirements("r.txt", &format!("{text} {HASH}")).unwrap_err();
+            assert!(fault.hint.as_deref().unwrap().contains("source distributions are not built"), "{fault}");
+        }
+        let fault = parse_requirements("r.txt", "-r other.txt").unwrap_err();
+        assert_eq!(fault.hint.as_deref(), Some("name the other file beside this one"));
     }
 
     proptest! {

@@ -365,7 +365,9 @@ impl<'i, 'a> Decision<'i, 'a> {
         rule: Option<&LaneRule>,
     ) -> Result<Lane, PlanError> {
         let Some(reference) = self.inputs.images.get(&suite.image) else {
-            let message = format!("the image `{}` is not in images/images.lock.json", suite.image);
+            let image = &suite.image;
+            let message =
+                format!("the image `{image}` is neither in images/images.lock.json nor an `[[image]]` here");
             let fault = self.inputs.project.fault(suite.image_mark, message);
             let known = self.inputs.images.keys().map(String::as_str);
             return Err(fault.with_nearest(&suite.image, known).into());
@@ -398,6 +400,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             cases: None,
             environment: suite.environment.clone(),
             arguments: suite.arguments.clone(),
+            habits: suite.habits.clone(),
             workers: rule.and_then(|rule| rule.workers).unwrap_or(suite.workers),
             covered_by: Vec::new(),
             covered_later: Vec::new(),

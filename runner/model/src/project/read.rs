@@ -1,6 +1,7 @@
 //! Reading the project file.
 
 mod changes;
+mod image;
 mod lane;
 mod markers;
 mod naming;
@@ -36,6 +37,9 @@ pub(super) fn project(document: Document) -> Result<Project, Fault> {
     };
     let mut project = preset.unwrap_or_else(|| Project::nothing(document.clone()));
     project.vocabulary = vocabulary;
+    if let Some(item) = fields.take("image") {
+        project.images = image::images(&item)?;
+    }
     if let Some(item) = fields.take("suite") {
         project.suites = suite::suites(&item)?;
         project.forget_unknown_suites();

@@ -9,6 +9,14 @@ pub enum Kind {
     Identifier,
     /// The name of a preset.
     Preset,
+    /// The name of an image.
+    Image,
+    /// A list of Debian packages, at least one.
+    Packages,
+    /// A program's name, or its path in an image.
+    Program,
+    /// `uid:gid` of an ordinary user.
+    User,
     /// The tool of a suite.
     Tool,
     /// The nature of tests.
@@ -93,6 +101,11 @@ pub const KEYS: &[Key] = &[
     required(&["project", "name"], Kind::Identifier, "the project's name"),
     key(&["project", "preset"], Kind::Preset, "what is built in for such a project: it holds for every table that this file leaves out"),
 
+    required(&["image", "[]", "name"], Kind::Image, "a name of its own, which no image of the lock has"),
+    key(&["image", "[]", "base"], Kind::Image, "image of the lock, with a recipe, that it starts from; `tests` without it"),
+    key(&["image", "[]", "requirements"], Kind::Paths, "requirement files: exact versions, each with `--hash`"),
+    key(&["image", "[]", "packages"], Kind::Packages, "Debian packages of the base's release"),
+
     required(&["suite", "[]", "name"], Kind::Identifier, "a name, unique in the project"),
     required(&["suite", "[]", "kind"], Kind::Tool, "the tool that collects and executes the suite"),
     key(&["suite", "[]", "type"], Kind::Type, "nature of the tests; pytest needs it, hooks are `lint` and Rust tests `unit` without it"),
@@ -103,7 +116,10 @@ pub const KEYS: &[Key] = &[
     key(&["suite", "[]", "arguments"], Kind::Texts, "further arguments of the tool"),
     key(&["suite", "[]", "environment", "<name>"], Kind::Variable, "environment of the tool"),
     key(&["suite", "[]", "workers"], Kind::Workers, "parallel workers of the tool; 1 without it"),
-    key(&["suite", "[]", "image"], Kind::Name, "image of the lock that the tool runs in; `tests` without it"),
+    key(&["suite", "[]", "image"], Kind::Name, "image that the tool runs in, of the lock or of this file; `tests` without it"),
+    key(&["suite", "[]", "python"], Kind::Program, "pytest: the interpreter in the image; `python3` without it"),
+    key(&["suite", "[]", "folder"], Kind::Path, "pytest: the tool's working folder; the project's root without it"),
+    key(&["suite", "[]", "user"], Kind::User, "the tool's user, never root; without it Testbed chooses one"),
     key(&["suite", "[]", "timeouts", "case"], Kind::Duration, "time for one case, over the profile's"),
     key(&["suite", "[]", "timeouts", "suite"], Kind::Duration, "time for all cases of the suite, over the profile's"),
 
@@ -157,8 +173,13 @@ pub const PYTEST_NEEDS: [&str; 2] = ["type", "paths"];
 pub const MAX_WORKERS: u32 = 256;
 
 /// What each table is for, in the order of the reference page.
-pub const TABLES: [(&str, &str); 9] = [
+pub const TABLES: [(&str, &str); 10] = [
     ("[project]", "The project itself. The only table that must be there."),
+    (
+        "[[image]]",
+        "An image of the lock with dependencies of the project's own on top. At least one of `requirements` and `packages`. Wheels are \
+         in `/opt/project`, and are found before what the base has; Debian packages join the base's, without what its recipe leaves out.",
+    ),
     ("[[suite]]", "A set of tests that one tool executes. At least one, unless a preset has some."),
     (
         "[markers]",

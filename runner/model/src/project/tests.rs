@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::{Project, parse};
 use crate::hint::Hint as _;
-use crate::lane::SuiteKind;
+use crate::lane::{Habits, SuiteKind};
 use crate::tier::{TestType, Tier};
 
 const WHOLE: &str = r#"[project]
@@ -152,6 +152,88 @@ fn values_that_make_no_sense_are_refused() {
         let text = format!("project.name = \"a\"\n[[suite]]\nname = \"x\"\n{keys}\n");
         let error = parse("testbed.toml", &text).unwrap_err();
         assert_eq!(error.to_string(), format!("testbed.toml:{message}"), "{keys}");
+    }
+}
+
+#[test]
+fn a_suite_may_bring_its_habits() {
+    let text = "project.name = \"a\"\n[[suite]]\nname = \"x\"\nkind = \"pytest\"\ntype = \"unit\"\npaths = [\"a\"]\n\
+                python = \"/opt/venv/bin/python3\"\nfolder = \"./components/\"\nuser = \"1001:0\"\n";
+    let some = |text: &str| Some(text.to_owned());
+    let expected =
+        Habits { python: some("/opt/venv/bin/python3"), folder: some("components"), user: some("1001:0") };
+    assert_eq!(read(text).suites[0].habits, expected);
+    assert!(
+        read(&text.replace("./components/", ".").replace("python", "workers = 1 #")).suites[0]
+            .habits
+            .folder
+            .is_none()
+    );
+}
+
+#[test]
+fn habits_that_make_no_sense_are_refused() {
+    for (keys, message) in [
+        ("kind = \"cargo\"\nfolder = \"a\"", "5:10: `suite[0].folder` has no meaning for Rust tests"),
+        ("kind = \"pre-commit\"\npython = \"a\"", "5:10: `suite[0].python` has no meaning for hooks"),
+        ("kind = \"pre-commit\"\nuser = \"1:1\"", "5:8: `suite[0].user` has no meaning for hooks"),
+        ("kind = \"cargo\"\nuser = \"0:0\"", "5:8: `suite[0].user` cannot be root"),
+        ("kind = \"cargo\"\nuser = \"me\"", "5:8: `suite[0].user` must be `uid:gid` in numbers, not `me`"),
+        (
+            "kind = \"pytest\"\ntype = \"unit\"\npaths = [\"a\"]\npython = \".venv/bin/python\"",
+            "7:10: `suite[0].python` is neither a program's name nor a path from `/`: `.venv/bin/python`",
+        ),
+    ] {
+        let text = format!("project.name = \"a\"\n[[suite]]\nname = \"x\"\n{keys}\n");
+        let error = parse("testbed.toml", &text).unwrap_err();
+        assert_eq!(error.to_string(), format!("testbed.toml:{message}"), "{keys}");
+    }
+}
+
+const LINT: &str = "project.name = \"a\"\n[[suite]]\nname = \"x\"\nkind = \"pre-commit\"\n";
+
+#[test]
+fn an_image_of_its_own_starts_from_tests_unless_it_says_otherwise() {
+    let text = format!(
+        "{LINT}[[image]]\nname = \"own\"\nrequirements = [\"./r/a.txt\", \"b.txt\"]\npackages = [\"g++\"]\n"
+    );
+    let project = read(&text);
+    let image = &project.images[0];
+    assert_eq!((image.name.as_str(), image.base.as_str()), ("own", "tests"));
+    let files: Vec<(&str, u32)> =
+        image.requirements.iter().map(|(file, mark)| (file.as_str(), mark.line)).collect();
+    assert_eq!(files, [("r/a.txt", 7), ("b.txt", 7)]);
+    assert_eq!(image.packages, ["g++"]);
+}
+
+#[test]
+fn images_that_make_no_sense_are_refused() {
+    for (keys, message) in [
+        ("packages = [\"ab\"]", "5:1: the key `name` is missing in `image[0]`"),
+        ("name = \"own\"", "5:1: the image adds nothing: it has neither `requirements` nor `packages`"),
+        ("name = \"Own\"\npackages = [\"ab\"]", "6:8: `image[0].name` is wrong: `Own` cannot name an image"),
+        ("name = \"own\"\npackages = []", "7:12: `image[0].packages` must name at least one package"),
+        (
+            "name = \"own\"\npackages = [\"ab=1\"]",
+            "7:13: `image[0].packages[0]` cannot be a Debian package: `ab=1`",
+        ),
+        (
+            "name = \"own\"\npackages = [\"-y\"]",
+            "7:13: `image[0].packages[0]` cannot be a Debian package: `-y`",
+        ),
+        (
+            "name = \"own\"\nrequirements = [\"../r.txt\"]",
+            "7:17: `image[0].requirements[0]` leaves the project",
+        ),
+        ("name = \"own\"\nrequirements = [\"r\", \"./r\"]", "7:22: `image[0].requirements[1]` is `r` again"),
+        ("name = \"own\"\nrequirement = [\"r\"]", "7:1: unknown key `requirement` in `image[0]`"),
+        (
+            "name = \"own\"\npackages = [\"ab\"]\n[[image]]\nname = \"own\"\npackages = [\"ab\"]",
+            "9:8: `image[1].name` is `own` again, first in line 6",
+        ),
+    ] {
+        let error = parse("testbed.toml", &format!("{LINT}[[image]]\n{keys}\n")).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("testbed.toml:{message}")), "{keys}: {error}");
     }
 }
 

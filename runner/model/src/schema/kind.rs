@@ -11,6 +11,10 @@ use crate::tier::{TestType, Tier};
 const NAME: &str = r"\S";
 const IDENTIFIER: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$";
 const BELOW: &str = "^[^/~]";
+const IMAGE: &str = "^[a-z0-9]+([._-][a-z0-9]+)*$";
+const PACKAGE: &str = "^[a-z0-9][a-z0-9+.-]+$";
+const PROGRAM: &str = r"^(/\S*|[^-/\s][^/\s]*)$";
+const USER: &str = r"^0*[1-9][0-9]*:[0-9]+$";
 const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms))+$";
 const FINE_DURATION: &str = r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms|us))+$";
 const SIZE: &str = r"^[0-9]+(\.[0-9]+)? *([bB]|[kKmMgGtT]([iI]?[bB])?)?$";
@@ -23,6 +27,10 @@ pub(super) fn of_project(kind: OfProject) -> Value {
             pattern(NAME)
         }
         OfProject::Identifier => pattern(IDENTIFIER),
+        OfProject::Image => json!({ "type": "string", "pattern": IMAGE, "maxLength": 64 }),
+        OfProject::Packages => filled(&pattern(PACKAGE)),
+        OfProject::Program => pattern(PROGRAM),
+        OfProject::User => pattern(USER),
         OfProject::Preset => words(PRESETS),
         OfProject::Tool => words(KINDS.map(|(name, _)| name)),
         OfProject::Type => words(TestType::ALL.map(TestType::name)),
@@ -63,6 +71,10 @@ pub(super) fn project_words(kind: OfProject) -> String {
 fn plain_words(kind: OfProject) -> &'static str {
     match kind {
         OfProject::Identifier => "up to 64 letters, digits, `-`, `_`, `.`",
+        OfProject::Image => "name of an image",
+        OfProject::Packages => "list of Debian packages",
+        OfProject::Program => "name or path of a program",
+        OfProject::User => "`uid:gid`",
         OfProject::Path => "path below the project's root",
         OfProject::Paths => "list of paths below the project's root",
         OfProject::Profiles => "list of names or patterns such as `mocker-*`",

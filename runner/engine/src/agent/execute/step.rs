@@ -47,7 +47,7 @@ impl<W: Write> Agent<'_, W> {
         };
         let mut tool = match Tool::start(&spec) {
             Ok(tool) => tool,
-            Err(error) => return StepEnd::NotStarted(error.to_string()),
+            Err(error) => return StepEnd::NotStarted(self.not_started(step, &error)),
         };
         let mut pipes = Pipes::of(&mut tool);
         let mut phase = Phase::Working;
@@ -95,6 +95,19 @@ impl<W: Write> Agent<'_, W> {
                 pipes.finish().into_iter().for_each(|said| tell(self.voice, said));
                 return end.clone();
             }
+        }
+    }
+
+    /// Why a tool could not be started: the system says the same of a program and of a folder that are not there.
+    fn not_started(&self, step: &Step, error: &io::Error) -> String {
+        let folder = &self.job.folder;
+        let program = step.argv.first().map_or("", String::as_str);
+        match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory if !Path::new(folder).is_dir() => {
+                format!("there is no folder `{folder}`")
+            }
+            io::ErrorKind::NotFound => format!("there is no program `{program}`"),
+            _ => error.to_string(),
         }
     }
 

@@ -129,6 +129,16 @@ async fn a_tool_is_found_in_the_folders_in_front_of_path() {
 }
 
 #[tokio::test]
+async fn modules_are_found_in_folders_in_front_of_what_the_suite_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut job = job(folder.path(), vec![shell("x", "echo $PYTHONPATH")]);
+    job.environment.insert("PYTHONPATH".to_owned(), "src:lib".to_owned());
+    job.python_path = vec!["/plugin".to_owned()];
+    let (said, _) = finished(job).await;
+    assert!(lines(&said)[0].starts_with("/plugin:src:lib"), "{said:?}");
+}
+
+#[tokio::test]
 async fn merged_output_keeps_its_order_and_split_output_its_streams() {
     let folder = tempfile::tempdir().unwrap();
     let script = "for i in 1 2 3; do echo out $i; echo err $i >&2; done";
@@ -167,8 +177,13 @@ async fn a_tool_that_is_not_there_and_a_setup_that_fails_say_so() {
     let folder = tempfile::tempdir().unwrap();
     let absent = Step { id: "x".to_owned(), argv: vec!["no-such-tool".to_owned()], ..Step::default() };
     let (said, code) = finished(job(folder.path(), vec![absent])).await;
-    assert!(matches!(ends(&said)[0].1, StepEnd::NotStarted(why) if why.contains("No such file")), "{said:?}");
+    let why = "there is no program `no-such-tool`".to_owned();
+    assert_eq!(ends(&said)[0].1, &StepEnd::NotStarted(why), "{said:?}");
     assert_eq!(code, 127);
+    let nowhere = folder.path().join("none").display().to_string();
+    let (said, _) =
+        finished(Job { folder: nowhere.clone(), ..job(folder.path(), vec![shell("x", "true")]) }).await;
+    assert_eq!(ends(&said)[0].1, &StepEnd::NotStarted(format!("there is no folder `{nowhere}`")), "{said:?}");
     let setup = vec![vec!["sh".to_owned(), "-c".to_owned(), "echo why >&2; exit 1".to_owned()]];
     let (said, code) =
         finished(Job { setup, ..job(folder.path(), vec![shell("never", "echo never")]) }).await;

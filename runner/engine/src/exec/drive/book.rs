@@ -192,6 +192,11 @@ impl<'a> Book<'a> {
         self.decoder.judge(&self.ends, red(&self.ledger.counts()))
     }
 
+    /// Whether that is its environment's fault.
+    pub(super) fn blames_environment(&self) -> bool {
+        self.decoder.blames_environment(&self.ends)
+    }
+
     pub(super) fn failure(&self, message: String, environment: bool) -> LaneFailure {
         LaneFailure { message, environment, log: self.last_lines.iter().cloned().collect() }
     }

@@ -46,8 +46,55 @@ fn a_lane_with_a_stack_is_told_of_it() {
     assert_eq!(job.environment["TESTBED_FACTS"], "/data/testbed/facts.json");
     assert_eq!(job.control.as_deref(), Some("/data/testbed/control.sock"));
     let argv = job.steps[0].argv.join(" ");
-    let end = "--timeout=2.500 -n 4 --dist=loadscope --max-worker-restart=4 -m e2e and pre_merge --maxfail=3 suites/e2e";
+    assert_eq!(job.environment["PYTEST_TIMEOUT"], "2.500");
+    let end = "-n 4 --dist=loadscope --max-worker-restart=4 -m e2e and pre_merge --maxfail=3 suites/e2e";
     assert!(argv.ends_with(end), "{argv}");
+}
+
+#[test]
+fn a_suite_with_habits_keeps_the_ids_of_its_cases() {
+    let mut lane = lane(SuiteKind::Pytest, "unit", None);
+    lane.paths = vec!["components/tests".to_owned(), ".".to_owned()];
+    lane.habits.python = Some("/opt/venv/bin/python3".to_owned());
+    lane.habits.folder = Some("components".to_owned());
+    let job = assemble(&lane, &site(), None).job;
+    assert_eq!(job.folder, "/work/components");
+    let argv = job.steps[0].argv.join(" ");
+    assert!(
+        argv.starts_with("/opt/venv/bin/python3 -m pytest ") && argv.contains(" --rootdir=/work "),
+        "{argv}"
+    );
+    assert!(argv.ends_with(" /work/components/tests /work"), "{argv}");
+    assert!(
+        super::assemble_catalog(&lane, &site()).job.steps[0]
+            .argv
+            .join(" ")
+            .ends_with(" /work/components/tests /work")
+    );
+}
+
+#[test]
+fn an_image_without_python_or_pytest_is_told_with_a_way_out() {
+    let judge = |line: &str, end: StepEnd| {
+        let mut decoder = Pytest::default();
+        decoder.hear(&Said::Line { stream: Stream::Out, line: line.to_owned() });
+        decoder.judge(&BTreeMap::from([(STEP.to_owned(), end)]), Red::None).unwrap()
+    };
+    let told = judge("", StepEnd::NotStarted("there is no program `python3`".to_owned()));
+    assert!(
+        told.starts_with(
+            "the suite's image has no `python3`, so pytest could not be started; `python` of the suite"
+        ),
+        "{told}"
+    );
+    let told = judge("/usr/bin/python3: No module named pytest", StepEnd::Code(1));
+    assert!(told.starts_with("`/usr/bin/python3` of the suite's image has no pytest; "), "{told}");
+    let told = judge("__main__.py: error: unrecognized arguments: -n --dist=loadscope", StepEnd::Code(4));
+    assert!(told.ends_with("a plugin that they need is not in the image: -n --dist=loadscope"), "{told}");
+    let told = judge("", StepEnd::NotStarted("there is no folder `/work/x`".to_owned()));
+    assert_eq!(told, "pytest could not be started: there is no folder `/work/x`");
+    let told = judge("ModuleNotFoundError: No module named pytest_x", StepEnd::Code(1));
+    assert_eq!(told, "pytest ended without a word from Testbed's plugin");
 }
 
 #[test]

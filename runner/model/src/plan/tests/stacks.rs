@@ -197,7 +197,7 @@ fn an_image_that_the_lock_does_not_have_is_named() {
     world = World::new();
     world.images.remove("tests");
     insta::assert_snapshot!(world.refusal(), @r#"
-    testbed.toml:40:8: the image `tests` is not in images/images.lock.json
+    testbed.toml:40:8: the image `tests` is neither in images/images.lock.json nor an `[[image]]` here
     40 | name = "lint"
        |        ^
     hint: known: `dynamo`, `etcd`, `nats`

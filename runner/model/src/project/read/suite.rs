@@ -6,7 +6,7 @@ use globset::Glob;
 
 use super::{OPEN, identifier, markers, path, positive, require, table, tier, type_words, workers};
 use crate::document::{Fields, Item};
-use crate::lane::SuiteKind;
+use crate::lane::{Habits, SuiteKind};
 use crate::project::{KINDS, ProfilePattern, Suite};
 use crate::span::Fault;
 use crate::stack::Millis;
@@ -54,6 +54,7 @@ fn suite<'d>(item: &Item<'d>) -> Result<(Suite, Item<'d>), Fault> {
             .map(|item| environment(&item))
             .transpose()?
             .unwrap_or_default(),
+        habits: habits(&mut fields, kind)?,
         workers: fields.take("workers").map(|item| workers(&item)).transpose()?.unwrap_or(1),
         image_mark: image.as_ref().unwrap_or(&name_item).mark(),
         image: image
@@ -134,6 +135,53 @@ fn environment(item: &Item<'_>) -> Result<BTreeMap<String, String>, Fault> {
         environment.insert(name.to_owned(), item.text_or_number()?.to_owned());
     }
     Ok(environment)
+}
+
+/// What a project is used to; an interpreter and a working folder are pytest's alone.
+fn habits(fields: &mut Fields<'_>, kind: SuiteKind) -> Result<Habits, Fault> {
+    let of_pytest = |item: &Item<'_>| match kind {
+        SuiteKind::Pytest => Ok(()),
+        SuiteKind::Cargo => Err(item
+            .fault("has no meaning for Rust tests")
+            .with_hint("`paths` names the folders of workspaces")),
+        SuiteKind::PreCommit => Err(item.fault("has no meaning for hooks").with_hint("leave it out")),
+    };
+    let (python, folder, own_user) = (fields.take("python"), fields.take("folder"), fields.take("user"));
+    for item in python.iter().chain(&folder) {
+        of_pytest(item)?;
+    }
+    if let (SuiteKind::PreCommit, Some(item)) = (kind, &own_user) {
+        // Caches of hooks are kept between runs and belong to one user.
+        of_pytest(item)?;
+    }
+    Ok(Habits {
+        python: python.map(|item| interpreter(&item)).transpose()?,
+        folder: folder.map(|item| path(&item)).transpose()?.filter(|folder| folder != "."),
+        user: own_user.map(|item| user(&item)).transpose()?,
+    })
+}
+
+fn interpreter(item: &Item<'_>) -> Result<String, Fault> {
+    let text = item.full_text()?;
+    let is_path = text.starts_with('/');
+    if text.starts_with('-') || text.contains(char::is_whitespace) || (!is_path && text.contains('/')) {
+        let fault = item.fault(format!("is neither a program's name nor a path from `/`: `{text}`"));
+        return Err(fault.with_hint("write it as `python3` or `/opt/venv/bin/python3`"));
+    }
+    Ok(text.to_owned())
+}
+
+/// An ordinary user: what runs as root, and in which profile, is not for a project to say.
+fn user(item: &Item<'_>) -> Result<String, Fault> {
+    let text = item.full_text()?;
+    let number = |part: &str| if part.starts_with('+') { None } else { part.parse::<u32>().ok() };
+    match text.split_once(':').map(|(uid, gid)| (number(uid), number(gid))) {
+        Some((Some(0), Some(_))) => {
+            Err(item.fault("cannot be root").with_hint("tests run as an ordinary user, such as `1001:1001`"))
+        }
+        Some((Some(uid), Some(gid))) => Ok(format!("{uid}:{gid}")),
+        _ => Err(item.fault(format!("must be `uid:gid` in numbers, not `{text}`"))),
+    }
 }
 
 fn timeouts(item: Option<Item<'_>>) -> Result<(Option<Millis>, Option<Millis>), Fault> {

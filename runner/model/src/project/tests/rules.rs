@@ -69,7 +69,7 @@ fn the_example_is_read_whole() {
     assert_eq!(project.vocabulary.groups["tier"]["nightly"], "");
     assert_eq!(project.vocabulary.aliases["premerge"], "pre_merge");
     let lane = &project.lanes[0];
-    assert_eq!((lane.name.as_str(), lane.suite.as_str(), lane.mark.line), ("cpu-parallel", "tests", 43));
+    assert_eq!((lane.name.as_str(), lane.suite.as_str(), lane.mark.line), ("cpu-parallel", "tests", 52));
     assert_eq!((lane.tier, lane.workers), (Some(Tier::Premerge), Some(4)));
     assert_eq!(
         lane.expression.as_ref().unwrap().source(),
