@@ -102,17 +102,17 @@ impl<'s> Distribution<'s> {
             // A lane that knows its cases asks nobody else's stack.
             lane.covered_by.clear();
             lane.covered_later.clear();
-            if let Some(ids) = self.ids.remove(&lane.id) {
-                let withheld = std::mem::take(&mut self.withheld);
-                let broken = std::mem::take(&mut self.broken);
-                // A lane that is not to meet a broken file names its own ones.
-                let whole = ids.len() == self.executable && broken.len() == self.errors;
-                lane.cases = Some(Cases { ids, whole, files: Vec::new(), broken, withheld });
-                lanes.push(lane);
-            } else {
+            let Some(ids) = self.ids.remove(&lane.id) else {
                 let reason = why_empty(&lane.id, &self.skips);
                 skipped.push(SkippedLane { lane: lane.id, reason });
-            }
+                continue;
+            };
+            let withheld = std::mem::take(&mut self.withheld);
+            let broken = std::mem::take(&mut self.broken);
+            // A lane that is not to meet a broken file names its own ones.
+            let whole = ids.len() == self.executable && broken.len() == self.errors;
+            lane.cases = Some(Cases { ids, whole, files: Vec::new(), broken, withheld });
+            lanes.push(lane);
         }
         (lanes, skipped, self.skips)
     }
