@@ -12,6 +12,7 @@ use testbed_model::hint::Hint;
 use testbed_model::id::RunId;
 
 use crate::failure::{Bug, Failure};
+use crate::mounts;
 use crate::preparation::Question;
 use crate::recording::SEED;
 use crate::run_session::{RunSession, agent_binary, random_bytes};
@@ -48,12 +49,13 @@ impl Hint for Interrupted {
 pub async fn catalog(settings: &Settings, question: &Question<'_>, ask: Ask) -> Result<Catalog, Failure> {
     let lanes = question.collectable()?;
     let (events, receiver) = Events::channel(Clock::start());
+    let (own_binary, plugin) = (agent_binary()?, settings.root.join("suites/plugin"));
     let context = PlaceContext {
         run: RunId::new(clock::now(), u32::from_le_bytes(random_bytes()?)),
         project: settings.project.clone(),
         state: settings.state.clone(),
-        plugin: settings.root.join("suites/plugin"),
-        agent_binary: agent_binary()?,
+        plugin: plugin.clone(),
+        agent_binary: own_binary.clone(),
         seed: SEED,
     };
     let place = Place::new(context, events.clone())?;
@@ -65,6 +67,7 @@ pub async fn catalog(settings: &Settings, question: &Question<'_>, ask: Ask) -> 
     if matches!(ask, Ask::Nobody) {
         return Ok(unasked(known, "nobody was asked for its cases (`--no-collect`)"));
     }
+    mounts::check_lanes(&known.stale, &own_binary, &plugin)?;
     let daemon = match (Daemon::connect().await, ask) {
         (Ok(daemon), _) => daemon,
         (Err(error), Ask::Tools(_)) => return Err(error.into()),

@@ -71,7 +71,7 @@ fn what_containers_may_not_read_is_named_before_anything_starts() {
 #[test]
 fn a_mount_that_is_not_there_is_named_with_the_service() {
     let stack = format!("{}    volumes: ['../no-models:/models:ro']\n", crate::site::SMALL_STACK);
-    let ground = Ground::small("").with("config/compose/small.yaml", &stack);
+    let ground = Ground::small("def test_it(): pass\n").with("config/compose/small.yaml", &stack);
     for arguments in [&["up", "small", "--once"][..], &["premerge"]] {
         let ended = ground.testbed(arguments.iter().copied());
         assert_eq!(ended.code(), ExitCode::Environment, "{}", ended.err);

@@ -82,8 +82,9 @@ async fn follow(
             while let Some(line) = lines.next().await {
                 match line {
                     Ok(line) => {
-                        // What was passed on is not asked for again when the container is started once more.
-                        since = line.at.checked_add(SignedDuration::from_nanos(1)).ok();
+                        // What was passed on is not asked for again. The latest time counts, for lines of standard output
+                        // and standard error can come in another order than they were written in.
+                        since = since.max(line.at.checked_add(SignedDuration::from_nanos(1)).ok());
                         events.emit(Event::ServiceLog {
                             stack: stack.clone(),
                             service: service.clone(),

@@ -103,7 +103,11 @@ impl<'s> Distribution<'s> {
             lane.covered_by.clear();
             lane.covered_later.clear();
             let Some(ids) = self.ids.remove(&lane.id) else {
-                let reason = why_empty(&lane.id, &self.skips);
+                let reason = if self.executable == 0 && self.skips.is_empty() {
+                    "the suite has no case".to_owned()
+                } else {
+                    why_empty(&lane.id, &self.skips)
+                };
                 skipped.push(SkippedLane { lane: lane.id, reason });
                 continue;
             };
