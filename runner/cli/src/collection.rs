@@ -67,12 +67,16 @@ pub async fn catalog(settings: &Settings, question: &Question<'_>, ask: Ask) -> 
     if matches!(ask, Ask::Nobody) {
         return Ok(unasked(known, "nobody was asked for its cases (`--no-collect`)"));
     }
-    mounts::check_lanes(&known.stale, &own_binary, &plugin)?;
     let daemon = match (Daemon::connect().await, ask) {
         (Ok(daemon), _) => daemon,
         (Err(error), Ask::Tools(_)) => return Err(error.into()),
         (Err(error), _) => return Ok(unasked(known, &error.to_string())),
     };
+    match (mounts::check_lanes(&known.stale, &own_binary, &plugin), ask) {
+        (Ok(()), _) => {}
+        (Err(error), Ask::Tools(_)) => return Err(error.into()),
+        (Err(error), _) => return Ok(unasked(known, &error.to_string())),
+    }
     let session = RunSession::begin(daemon, events)?;
     let telling = Telling::begin(receiver, Show::Progress, settings.screen, None, session.cancel.clone());
     let collected = collect(question, &session, &place, known, ask).await;
