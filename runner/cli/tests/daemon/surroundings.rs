@@ -62,7 +62,7 @@ fn what_containers_may_not_read_is_named_before_anything_starts() {
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     let run = ground.run();
     assert_eq!(run.code, ExitCode::Environment, "{}", run.err);
-    let message = format!("error: `{}`, which the lane `cases@small` mounts", secret.display());
+    let message = format!("error: `{}`, which the lane `cases` mounts", secret.display());
     assert!(run.err.starts_with(&message), "{}", run.err);
     assert!(run.err.contains("hint: let others read it: `chmod"), "{}", run.err);
     assert_eq!(run.named("stack_starting").count(), 0);
