@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{SkipGroup, SkipReason, SkippedLane};
+use super::{Choice, SkipGroup, SkipReason, SkippedLane};
 use crate::budget::Durations;
-use crate::lane::{Lane, SuiteKind};
+use crate::lane::{Cases, Lane, SuiteKind};
 use crate::shard::{Dealt, Shard, split};
 
 /// Keeps of all lanes what belongs to a shard; every other case is skipped with the shard that has it. A lane whose cases are
@@ -74,10 +74,13 @@ fn dealt_of(lane: &Lane, durations: &Durations) -> Vec<Dealt> {
     ids.iter().map(dealt).collect()
 }
 
-/// Names the files that a lane of pytest has to collect, where these are fewer than its paths hold.
-pub(super) fn name_files(lanes: &mut [Lane]) {
+/// Names the files that a lane of pytest has to collect, where these are fewer than its paths hold. A lane that tries broken files
+/// again collects all of its paths, unless `--case` asks for them: a `conftest.py` that cannot be imported is one broken folder
+/// then, while pytest gives up altogether when it is to begin with a file beside it.
+pub(super) fn name_files(lanes: &mut [Lane], choice: &Choice) {
+    let is_narrow = |cases: &Cases| !cases.whole && (cases.broken.is_empty() || !choice.cases.is_empty());
     for lane in lanes.iter_mut().filter(|lane| lane.kind == SuiteKind::Pytest) {
-        let Some(cases) = lane.cases.as_mut().filter(|cases| !cases.whole) else { continue };
+        let Some(cases) = lane.cases.as_mut().filter(|cases| is_narrow(cases)) else { continue };
         let of_cases = cases.ids.iter().map(|id| id.split("::").next().unwrap_or(id));
         let mut seen = BTreeSet::new();
         cases.files = of_cases

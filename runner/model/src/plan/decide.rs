@@ -431,7 +431,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             self.skipped.extend(skipped);
             self.skips.extend(skips);
         }
-        name_files(&mut self.lanes);
+        name_files(&mut self.lanes, self.inputs.choice);
         let order: Vec<&str> =
             ordered(self.inputs.environments).iter().map(|e| e.profile.name.as_str()).collect();
         let position = |profile: &Option<String>| {

@@ -237,8 +237,8 @@ fn tried(world: &World, choice: &Choice) -> Vec<String> {
     let plan = world.with_inputs(Tier::Nightly, choice, plan_of).unwrap();
     let of_lane = |lane: &crate::lane::Lane| {
         let cases = lane.cases.as_ref()?;
-        let files = if cases.whole { "everything".to_owned() } else { cases.files.join(" ") };
-        (cases.whole || files.contains("x.py")).then(|| format!("{}: {files}", lane.id))
+        let files = if cases.files.is_empty() { "all paths".to_owned() } else { cases.files.join(" ") };
+        (!cases.broken.is_empty()).then(|| format!("{}: {files}", lane.id))
     };
     plan.lanes.iter().filter_map(of_lane).collect()
 }
@@ -250,25 +250,25 @@ fn a_file_that_cannot_be_collected_is_tried_once_by_whoever_may_have_asked_for_i
         Finding { kind: FindingKind::Error, file: "x.py".to_owned(), message: String::new(), details: None };
     world.catalog.suites.get_mut("python").unwrap().findings.push(broken.clone());
     let choose = |cases: &[&str]| asked(None, None, cases, &["python"]);
-    assert_eq!(tried(&world, &choose(&[])), ["python: u.py x.py"]);
+    assert_eq!(tried(&world, &choose(&[])), ["python: all paths"]);
     for none in [&["u.py"][..], &["u.py::test_plain"], &["u.*"]] {
         assert_eq!(tried(&world, &choose(none)), [""; 0], "{none:?}");
     }
     for its in [&["x.py"][..], &["x.py::test_any"], &["x.p*::test_any"], &["*_any"]] {
         assert_eq!(tried(&world, &choose(its)), ["python: x.py"], "{its:?}");
     }
-    for (number, expected) in [(1, &["python: u.py x.py"][..]), (2, &[])] {
+    for (number, expected) in [(1, &["python: all paths"][..]), (2, &[])] {
         let shard = format!("{number}/2").parse().ok();
         assert_eq!(tried(&world, &Choice { shard, ..choose(&[]) }), expected);
     }
     // A suite that has nothing else is red all the same, and a second lane does not try it again.
     let alone = SuiteCatalog { findings: vec![broken], ..catalog(Vec::new()) };
     world.catalog.suites.insert("python".to_owned(), alone);
-    assert_eq!(tried(&world, &choose(&[])), ["python: everything"]);
+    assert_eq!(tried(&world, &choose(&[])), ["python: all paths"]);
     world.project.push_str(
         "\n[[lane]]\nname = \"a\"\nsuite = \"python\"\n[[lane]]\nname = \"b\"\nsuite = \"python\"\n",
     );
-    assert_eq!(tried(&world, &choose(&[])), ["python/a: everything"]);
+    assert_eq!(tried(&world, &choose(&[])), ["python/a: all paths"]);
 }
 
 #[test]
