@@ -48,6 +48,12 @@ pub enum Which {
     Early,
     /// A plan of 50,000 cases from a warm catalog
     Catalog,
+    /// A history of 1,000 runs of 5,000 cases: questions, size
+    History,
+    /// The page of a run of 50,000 cases
+    Html,
+    /// What keeping a record costs: the journal's writing, and samples of an idle stack
+    Record,
     /// All of them
     All,
 }

@@ -9,16 +9,18 @@ use bollard::Docker;
 use tempfile::TempDir;
 use testbed_engine::configuration::Texts;
 use testbed_engine::docker::{Daemon, Labels};
+use testbed_engine::events::Events;
 use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::host::environment;
 use testbed_engine::host::identity::ProcessIdentity;
 use testbed_engine::image::Images;
-use testbed_engine::stack::{Owner, Subnet, remove_run};
+use testbed_engine::stack::{self, LiveStack, Owner, StackContext, Subnet, remove_run};
 use testbed_model::hint::Hint;
 use testbed_model::id::{RunId, label};
 use testbed_model::plan::{Environment, plan_stack, rooted};
 use testbed_model::profile;
 use testbed_model::stack::Stack;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::error::BenchError;
@@ -26,6 +28,9 @@ use crate::process::Program;
 
 /// The profile whose stack is measured.
 pub const PROFILE: &str = "mocker";
+
+/// The image of the agent that watches a stack.
+const AGENT: &str = "agent";
 
 /// Between two measurements, so that what the kernel still has to clear up after one does not burden the next.
 const REST: Duration = Duration::from_millis(300);
@@ -141,6 +146,23 @@ impl Bench {
         let environment = Environment::new(profile, compose).map_err(|e| no_stack(&e))?;
         let stack = plan_stack(&environment, &self.references()?).map_err(|e| no_stack(&e))?;
         Ok(rooted(&stack, &self.root.to_string_lossy()))
+    }
+
+    /// Brings a stack up in this process, as the runner would.
+    pub async fn up(&self, stack: &Stack, sampling: bool, events: &Events) -> Result<LiveStack, BenchError> {
+        let agent_image = self.references()?.remove(AGENT).ok_or_else(|| BenchError::Missing {
+            message: format!("the image lock has no image `{AGENT}`"),
+            hint: "start inside a checkout of Testbed, or name it by `--root PATH`",
+        })?;
+        let context = StackContext {
+            run: self.run.clone(),
+            agent_image,
+            agent_binary: self.testbed.clone(),
+            range: self.subnet,
+            sampling,
+            keep_until: None,
+        };
+        Ok(stack::up(&self.daemon, stack, &context, events, &CancellationToken::new()).await?)
     }
 
     /// What the daemon calls the lock's images.

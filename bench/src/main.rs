@@ -8,6 +8,8 @@ mod chat;
 mod compose;
 mod error;
 mod flip;
+mod history;
+mod html;
 mod narrative;
 mod observer;
 mod outcome;
@@ -15,6 +17,7 @@ mod phases;
 mod probe;
 mod process;
 mod ready;
+mod record;
 mod stack;
 mod start;
 mod statistics;
@@ -119,6 +122,15 @@ async fn measure(bench: &Bench, args: &Args, out: &mut impl Write) -> Findings {
     }
     if args.which.includes(Which::Catalog) {
         findings.add(args, out, "catalog", catalog::measure(bench, rounds).await);
+    }
+    if args.which.includes(Which::History) {
+        findings.add(args, out, "history", history::measure(bench, rounds).await);
+    }
+    if args.which.includes(Which::Html) {
+        findings.add(args, out, "html", html::measure(rounds).await);
+    }
+    if args.which.includes(Which::Record) {
+        findings.add(args, out, "record", record::measure(bench, rounds).await);
     }
     let (run, early) = (args.which.includes(Which::Run), args.which.includes(Which::Early));
     if run || early {

@@ -32,6 +32,19 @@ pub fn load() -> Option<f64> {
     fs::read_to_string("/proc/loadavg").ok()?.split_whitespace().next()?.parse().ok()
 }
 
+/// Processor time of the whole machine since its start, in milliseconds, all processors together.
+pub fn busy_ms() -> Option<f64> {
+    busy_of(&fs::read_to_string("/proc/stat").ok()?)
+}
+
+/// The first line: user, nice, system, idle, waiting for the disk, interrupts, soft interrupts, stolen.
+fn busy_of(stat: &str) -> Option<f64> {
+    let fields = stat.lines().next()?.strip_prefix("cpu ")?.split_whitespace();
+    let ticks: Vec<f64> = fields.take(7).map(str::parse).collect::<Result<_, _>>().ok()?;
+    let idle = ticks.get(3)? + ticks.get(4)?;
+    Some((ticks.iter().sum::<f64>() - idle) * MILLISECONDS_PER_TICK)
+}
+
 /// Processor time, and whether the process has ended. The second field is the program's name in parentheses, which may hold
 /// anything; user and system time are the 14th and 15th.
 fn of_stat(stat: &str) -> Option<(f64, bool)> {
@@ -50,7 +63,7 @@ fn peak_of_status(status: &str) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{of_stat, peak_of_status, usage};
+    use super::{busy_of, of_stat, peak_of_status, usage};
 
     #[test]
     fn times_are_found_behind_a_name_with_spaces_and_parentheses() {
@@ -58,6 +71,12 @@ mod tests {
         assert_eq!(of_stat(stat), Some((150.0, false)));
         assert_eq!(of_stat("7 (x) Z 1 7 7 0 -1 4194560 100 0 0 0 1 1 0 0"), Some((20.0, true)));
         assert_eq!(of_stat("nonsense"), None);
+    }
+
+    #[test]
+    fn a_machine_is_busy_while_it_neither_idles_nor_waits() {
+        assert_eq!(busy_of("cpu  100 1 20 9000 50 3 4 7 0 0\ncpu0 1 1 1 1\n"), Some(1280.0));
+        assert_eq!(busy_of("nonsense"), None);
     }
 
     #[test]

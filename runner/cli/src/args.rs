@@ -1,5 +1,11 @@
 //! The command line as typed: verbs, flags and their help.
 
+mod around;
+mod history;
+mod images;
+mod records;
+mod stacks;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -7,6 +13,12 @@ use testbed_model::exit_code::ExitCode;
 use testbed_model::nearest::did_you_mean;
 use testbed_model::shard::Shard;
 use testbed_model::tier::Tier;
+
+pub use self::around::{CiArgs, CiSystem, DoctorArgs};
+pub use self::history::{HistoryArgs, HistoryVerb, ImportArgs, QuarantineArgs};
+pub use self::images::{ImagesArgs, ImagesVerb};
+pub use self::records::{BundleArgs, MergeArgs, ReportArgs, ReportFormat, ReproArgs};
+pub use self::stacks::{DownArgs, ShellArgs, UpArgs};
 
 /// Gives anyone the verdict that CI gives: brings up hermetic Dynamo stacks in containers, runs a test tier inside them
 /// and says what happened.
@@ -47,8 +59,24 @@ pub enum Command {
     Up(UpArgs),
     /// Tear down stacks that `up --detach` left standing
     Down(DownArgs),
+    /// A shell in a service of a stack that was left standing
+    Shell(ShellArgs),
     /// List, build, verify, export and import images
     Images(ImagesArgs),
+    /// Make a report from a record again, or say what differs between two
+    Report(ReportArgs),
+    /// Run a record or a bundle again, and say whether it ended the same
+    Repro(ReproArgs),
+    /// Pack a record into one file that another machine can reproduce from
+    Bundle(BundleArgs),
+    /// Put the records of all shards together: the record of the whole, and its verdict
+    Merge(MergeArgs),
+    /// Say how cases ended in earlier runs: flaky, a regression, slower
+    History(HistoryArgs),
+    /// Say which configuration is in force, and what each profile lacks here
+    Doctor(DoctorArgs),
+    /// Make the pipeline of a CI system from tiers, profiles and budgets
+    Ci(CiArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
     /// Print what the project file or a profile can hold, as a JSON Schema
@@ -107,6 +135,7 @@ pub enum ColorChoice {
 
 /// Arguments of `run`.
 #[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line are independent of each other")]
 pub struct RunArgs {
     /// Tier: precommit, premerge, postmerge, nightly, weekly, release
     #[arg(value_parser = parse_tier, required_unless_present = "plan")]
@@ -117,15 +146,42 @@ pub struct RunArgs {
     /// What to run, and how.
     #[command(flatten)]
     pub choice: ChoiceArgs,
+    /// Execute each case so many times; it is red if one of them is
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub repeat: Option<u32>,
+    /// Execute the cases again and again until one is red
+    #[arg(long)]
+    pub until_fail: bool,
     /// End with exit code 5 where the tier, a suite or a case takes longer than its budget
     #[arg(long)]
     pub enforce_budget: bool,
+    /// Leave stacks with red cases standing, to look into them
+    #[arg(long, value_name = "WHEN", default_value = "never")]
+    pub keep: Keep,
+    /// How long a stack that is kept may stand
+    #[arg(long, value_name = "DURATION", default_value = "4h")]
+    pub keep_for: String,
+    /// Use the stacks of this run that stand, as `--keep` or `up --detach` left them, and leave them standing
+    #[arg(long = "in", value_name = "RUN", conflicts_with = "keep")]
+    pub within: Option<String>,
+    /// Do not measure services: processor, memory, and the figures that they tell of themselves
+    #[arg(long)]
+    pub no_samples: bool,
     /// Print the event stream as JSON lines instead of progress and summary
     #[arg(long)]
     pub json: bool,
     /// Install missing host packages without asking (Debian, as root)
     #[arg(long)]
     pub yes: bool,
+}
+
+/// When stacks outlive their run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Keep {
+    /// Never
+    Never,
+    /// Where a case failed in them
+    OnFailure,
 }
 
 /// Which part of a tier.
@@ -269,104 +325,29 @@ pub enum Described {
     Profile,
 }
 
-/// Arguments of `up`.
-#[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each flag is a yes or no of its own")]
-pub struct UpArgs {
-    /// Profile
-    #[arg(default_value = "mocker")]
-    pub profile: String,
-    /// Return when the stack is ready, and leave it standing
-    #[arg(long)]
-    pub detach: bool,
-    /// How long a detached stack may stand before `gc` may remove it
-    #[arg(long, value_name = "DURATION", default_value = "4h", requires = "detach")]
-    pub keep: String,
-    /// Tear down as soon as the stack is ready
-    #[arg(long, conflicts_with = "detach")]
-    pub once: bool,
-    /// Print the event stream as JSON lines
-    #[arg(long)]
-    pub json: bool,
-    /// Install missing host packages without asking (Debian, as root)
-    #[arg(long)]
-    pub yes: bool,
+/// The verbs that the help shows.
+fn verbs() -> Vec<String> {
+    let command = <Cli as clap::CommandFactory>::command();
+    command
+        .get_subcommands()
+        .filter(|verb| !verb.is_hide_set())
+        .map(|verb| verb.get_name().to_owned())
+        .collect()
 }
-
-/// Arguments of `down`.
-#[derive(Debug, Args)]
-pub struct DownArgs {
-    /// Run id or profile; all detached stacks without one
-    pub which: Option<String>,
-}
-
-/// Arguments of `images`.
-#[derive(Debug, Args)]
-pub struct ImagesArgs {
-    /// What to do with them.
-    #[command(subcommand)]
-    pub verb: ImagesVerb,
-}
-
-/// The verbs of `images`.
-#[derive(Debug, Subcommand)]
-pub enum ImagesVerb {
-    /// Say for each image how it can be had, and whether it is here
-    List {
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Make the images that are not here
-    Build {
-        /// Images [default: all that have a recipe]
-        names: Vec<String>,
-        /// Build from scratch, without the layer cache, also what is here
-        #[arg(long)]
-        fresh: bool,
-        /// Record the Debian packages that came as the expected ones, in images/packages.lock.json
-        #[arg(long, requires = "fresh")]
-        record: bool,
-        /// Install missing host packages without asking (Debian, as root)
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Check that the images here are the ones that the lock names
-    Verify {
-        /// Images [default: all that are here]
-        names: Vec<String>,
-        /// As JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Write a set of images to one file, for a machine without a network
-    Export {
-        /// File to write (.tar or .tar.zst)
-        file: PathBuf,
-        /// Images [default: all that have a recipe]
-        names: Vec<String>,
-    },
-    /// Load a set of images from a file that `export` wrote, after verifying it
-    Import {
-        /// File to read
-        file: PathBuf,
-    },
-}
-
-const VERBS: [&str; 10] =
-    ["run", "plan", "list", "check", "up", "down", "images", "gc", "schema", "completions"];
 
 /// A tier, or an error that also thinks of verbs, for `testbed WORD` takes either.
 fn parse_tier(text: &str) -> Result<Tier, UnknownWord> {
     text.parse().map_err(|_| {
-        let words: Vec<&str> = Tier::ALL.into_iter().map(Tier::name).chain(VERBS).collect();
-        UnknownWord { word: text.to_owned(), suggestion: did_you_mean(text, words.iter().copied()) }
+        let verbs = verbs();
+        let mut words: Vec<&str> = verbs.iter().map(String::as_str).collect();
+        words.extend(Tier::ALL.map(Tier::name));
+        UnknownWord { word: text.to_owned(), suggestion: did_you_mean(text, words) }
     })
 }
 
 /// Whether a word can be the first one: a verb, hidden ones too, or a tier.
 pub fn check_first_word(word: &str) -> Result<(), UnknownWord> {
-    if ["help", "agent"].contains(&word) || VERBS.contains(&word) {
+    if ["help", "agent"].contains(&word) || verbs().iter().any(|verb| verb == word) {
         return Ok(());
     }
     parse_tier(word).map(drop)
@@ -391,7 +372,7 @@ mod tests {
     use clap::{CommandFactory, Parser};
     use testbed_model::tier::Tier;
 
-    use super::{Cli, Command, VERBS};
+    use super::{Cli, Command};
 
     #[test]
     fn the_definition_is_consistent() {
@@ -413,10 +394,9 @@ mod tests {
     }
 
     #[test]
-    fn suggestions_know_every_visible_verb() {
-        let command = Cli::command();
-        let visible: Vec<&str> =
-            command.get_subcommands().filter(|c| !c.is_hide_set()).map(clap::Command::get_name).collect();
-        assert_eq!(visible, VERBS);
+    fn a_mistyped_verb_is_guessed() {
+        let error = super::check_first_word("reprt").unwrap_err();
+        assert!(error.suggestion.contains("`report`"), "{}", error.suggestion);
+        assert!(super::check_first_word("repro").is_ok());
     }
 }

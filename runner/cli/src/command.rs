@@ -1,13 +1,21 @@
 //! The verbs, one a file.
 
+mod bundle;
 mod check;
+mod ci;
+mod doctor;
 mod down;
 mod gc;
+mod history;
 mod images;
 mod list;
+mod merge;
 mod plan;
+mod report;
+mod repro;
 mod run;
 mod schema;
+mod shell;
 mod up;
 
 use std::io::Write as _;
@@ -31,7 +39,15 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Check(args)) => check::check(&Settings::resolve(&common)?, &args).await,
         Some(Command::Up(args)) => up::up(&Settings::resolve(&common)?, &args).await,
         Some(Command::Down(args)) => down::down(&args).await,
+        Some(Command::Shell(args)) => shell::shell(&args).await,
         Some(Command::Images(args)) => images::images(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Report(args)) => report::report(&Settings::resolve(&common)?, &args),
+        Some(Command::Repro(args)) => repro::repro(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Bundle(args)) => bundle::bundle(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Merge(args)) => merge::merge(&Settings::resolve(&common)?, &args),
+        Some(Command::History(args)) => history::history(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Doctor(args)) => doctor::doctor(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Ci(args)) => ci::ci(&Settings::resolve(&common)?, &args).await,
         Some(Command::Gc) => gc::gc().await,
         Some(Command::Schema(args)) => schema::schema(&args),
         Some(Command::Completions { shell }) => {
@@ -53,15 +69,19 @@ async fn agent(role: AgentRole) -> ExitCode {
 
 /// Writes what was asked for to standard output. A reader that has seen enough, such as `head`, is no error.
 fn print(text: &str) -> Result<(), Failure> {
+    print_bytes(text.as_bytes())
+}
+
+fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         result => result.map_err(|error| OutputError(error).into()),
     }
 }
 
 /// Says on standard error what a person should know, and keeps nobody from reading standard output.
-fn remark(settings: &Settings, remarks: &[String]) {
+pub fn remark(settings: &Settings, remarks: &[String]) {
     for remark in remarks {
         let label = settings.screen.style.paint(Tone::Warn, "warning:");
         // Where standard error is closed, nobody is left to tell.

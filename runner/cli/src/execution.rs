@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use testbed_engine::exec::executor::{Executor, RunContext};
 use testbed_engine::exec::place::PlaceContext;
-use testbed_engine::image::MissingTools;
 use testbed_engine::schedule::{self, Capacity, RunOutcome};
+use testbed_engine::stack;
+use testbed_engine::store::RunFolder;
+use testbed_model::event::Event;
 use testbed_model::plan::{Plan, placed};
 use testbed_model::record::Manifest;
 
 use crate::failure::Failure;
 use crate::mounts;
+use crate::performing::Manner;
 use crate::preparation::Preparation;
 use crate::recording::{self, SEED};
 use crate::run_session::{AGENT_IMAGE, RunSession, agent_binary};
 use crate::settings::Settings;
+use crate::standing;
 
 /// Executes a plan. When it returns, nothing that it made is left in the daemon.
 pub async fn execute(
@@ -22,8 +26,9 @@ pub async fn execute(
     preparation: &Preparation,
     plan: &Plan,
     session: &RunSession,
-    missing: MissingTools,
+    manner: &Manner,
     manifest: &mut Manifest,
+    folder: &RunFolder,
 ) -> Result<RunOutcome, Failure> {
     // The plan's bytes are the same on every machine; only what is executed knows where this one keeps its files.
     let here = placed(plan, &settings.root.to_string_lossy(), preparation.facts.cores);
@@ -31,12 +36,25 @@ pub async fn execute(
     mounts::check_stacks(&here.stacks, &agent_binary)?;
     mounts::check_lanes(&here.lanes, &agent_binary, &plugin)?;
     session.sweep().await?;
+    let standing = match &manner.within {
+        Some(run) => {
+            let needed: Vec<&str> = here.stacks.iter().map(|stack| stack.profile.as_str()).collect();
+            standing::usable(&stack::standing(&session.daemon).await?, run, &needed)?
+        }
+        None => Vec::new(),
+    };
     let mut names: Vec<String> = plan.images.keys().cloned().collect();
     if !plan.stacks.is_empty() {
         names.push(AGENT_IMAGE.to_owned());
     }
-    let provided = session.images(&preparation.images, &names, missing).await?;
-    manifest.images = recording::images(&provided);
+    let provided = session.images(&preparation.images, &names, manner.missing).await?;
+    recording::resolve(manifest, settings, plan, &provided, folder).await?;
+    for environment in &manifest.environments {
+        for lane in &environment.lanes {
+            let (lane, environment) = (lane.clone(), environment.id.clone());
+            session.events.emit(Event::EnvironmentResolved { lane, environment });
+        }
+    }
     let place = PlaceContext {
         run: session.run.clone(),
         project: settings.project.clone(),
@@ -45,7 +63,12 @@ pub async fn execute(
         agent_binary,
         seed: SEED,
     };
-    let context = RunContext { place, stacks: session.stack_context(&preparation.images, None)? };
+    let context = RunContext {
+        place,
+        stacks: session.stack_context(&preparation.images, manner.sampling, manner.keep_until)?,
+        standing,
+        repeat: manner.repeat,
+    };
     let executor = Executor::new(session.daemon.clone(), session.events.clone(), context)?;
     let capacity = Capacity::of_host(preparation.facts.cores, preparation.facts.memory_bytes);
     Ok(schedule::run(&here, Arc::new(executor), capacity, &session.events, &session.cancel).await)

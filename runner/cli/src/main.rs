@@ -1,17 +1,24 @@
 //! `testbed`: ask, plan, do, tell, and end with a documented exit code.
 
+mod actions;
 mod args;
 mod budgeting;
+mod bundling;
 mod collection;
 mod command;
+mod embedded;
 mod execution;
 mod failure;
+mod keeping;
 mod mounts;
+mod performing;
 mod plan_file;
 mod preparation;
 mod recording;
+mod reporting;
 mod run_session;
 mod settings;
+mod standing;
 mod telling;
 mod usage;
 

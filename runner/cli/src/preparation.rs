@@ -1,11 +1,12 @@
 //! From files and facts to a plan: everything that is decided before anything is started.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use jiff::civil::Date;
 use testbed_engine::configuration::{self, Texts};
 use testbed_engine::durations;
-use testbed_engine::host::{changes, clock, facts};
+use testbed_engine::host::{changes, clock, environment as surroundings, facts};
 use testbed_engine::image::Images;
 use testbed_model::budget::Durations;
 use testbed_model::catalog::Catalog;
@@ -25,6 +26,9 @@ use crate::args::ChoiceArgs;
 use crate::budgeting::Forecast;
 use crate::failure::Failure;
 use crate::settings::Settings;
+
+/// Names a file of other ways to have images, such as the flake's image manifest.
+const IMAGE_MANIFEST: &str = "TESTBED_IMAGE_MANIFEST";
 
 /// The project file's name in messages.
 pub const PROJECT_FILE: &str = "testbed.toml";
@@ -194,6 +198,14 @@ pub struct Decided {
     pub budgets: Budgets,
 }
 
+impl Decided {
+    /// A plan by itself, of which nothing is predicted and nothing is demanded.
+    pub fn bare(plan: Plan) -> Self {
+        let forecast = Forecast::of(&plan, &Budgets::default(), &Durations::default(), 1);
+        Self { plan, remarks: Vec::new(), forecast, budgets: Budgets::default() }
+    }
+}
+
 impl Question<'_> {
     /// Facts of host and checkout.
     pub const fn facts(&self) -> &Facts {
@@ -284,7 +296,10 @@ impl Question<'_> {
 
 /// The images of the lock and of the project.
 pub fn images_of(settings: &Settings, project: Option<&Project>) -> Result<Images, Failure> {
-    let images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+    let mut images = Images::open(&settings.root.join("images"), &settings.state.join("cache"))?;
+    if let Some(manifest) = surroundings::variable(IMAGE_MANIFEST) {
+        images = images.with_manifest(Path::new(&manifest))?;
+    }
     Ok(match project {
         Some(project) => images.with_project(&settings.project, project)?,
         None => images,

@@ -3,41 +3,50 @@
 use std::collections::BTreeMap;
 use std::io::Write as _;
 
-use testbed_engine::host::{clock, environment};
+use testbed_engine::history::{self, HistoryError, HistoryStore};
+use testbed_engine::host::{clock, contents, environment as surroundings, patch};
 use testbed_engine::image::Provided;
-use testbed_engine::store::{Store, case_log_name};
-use testbed_model::case::{Case, Counts};
+use testbed_engine::store::{RunFolder, Store};
+use testbed_model::case::Counts;
+use testbed_model::event::Event;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::facts::Facts;
+use testbed_model::hint::Hint as _;
+use testbed_model::history::PastRun;
 use testbed_model::id::RunId;
-use testbed_model::lane::LaneId;
 use testbed_model::plan::Plan;
-use testbed_model::record::{Manifest, RecordedImage};
-use testbed_model::tier::Tier;
-use testbed_report::summary::{self, Options};
+use testbed_model::project::Budgets;
+use testbed_model::record::environment::{self, Surroundings, environments};
+use testbed_model::record::{Manifest, RecordedChanges, RecordedImage, SCHEMA};
+use testbed_report::Story;
 
 use crate::failure::{Bug, Failure, OutputError};
-use crate::settings::Screen;
+use crate::reporting;
+use crate::settings::{Screen, Settings};
 use crate::telling::{Show, Told};
 
-/// The version of the manifest's format.
-const SCHEMA: u32 = 1;
+/// The file of the record that holds what the checkout had besides its revision.
+const CHANGES: &str = "changes.patch";
 
 /// The seed of hashes and of the order of cases. Fixed, so that two runs of one plan do the same.
 pub const SEED: u64 = 0;
 
 /// The manifest of a run that begins now.
-pub fn manifest(run: &RunId, plan: &Plan, facts: Facts) -> Result<Manifest, Failure> {
+pub fn manifest(run: &RunId, plan: &Plan, budgets: &Budgets, facts: Facts) -> Result<Manifest, Failure> {
     Ok(Manifest {
         schema: SCHEMA,
         run: run.clone(),
         testbed: env!("CARGO_PKG_VERSION").to_owned(),
-        arguments: environment::arguments(),
+        arguments: surroundings::arguments(),
         tier: Some(plan.tier),
         plan: Some(plan.id().map_err(|error| Bug(error.to_string()))?),
         images: BTreeMap::new(),
+        environments: Vec::new(),
         facts,
+        changes: None,
         seed: SEED,
+        budget_ms: budgets.tiers.get(&plan.tier).copied(),
+        shares: Vec::new(),
         started: clock::now(),
         finished: None,
         counts: None,
@@ -52,7 +61,46 @@ pub fn images(provided: &[Provided]) -> BTreeMap<String, RecordedImage> {
     provided.iter().map(|image| (image.name.clone(), recorded(image))).collect()
 }
 
-/// Completes the record: the manifest with its end, and JUnit.
+/// Adds to the manifest what is known once the images are there: they, the lanes' environments, and what of the checkout is not
+/// committed. It is written at once, for a run that is killed is asked about as well.
+pub async fn resolve(
+    manifest: &mut Manifest,
+    settings: &Settings,
+    plan: &Plan,
+    provided: &[Provided],
+    folder: &RunFolder,
+) -> Result<(), Failure> {
+    let of_mount = |source: String| {
+        let hash = contents::hash(&settings.root.join(&source)).unwrap_or_else(|error| error.to_string());
+        (source, hash)
+    };
+    let files = environment::mounted(plan).into_iter().map(of_mount).collect();
+    manifest.images = images(provided);
+    manifest.environments = environments(
+        plan,
+        Surroundings {
+            images: &manifest.images,
+            files: &files,
+            facts: &manifest.facts,
+            testbed: &manifest.testbed,
+            seed: manifest.seed,
+        },
+    );
+    if let Some(patch) = patch::uncommitted(&settings.project).await {
+        let changes = RecordedChanges {
+            file: patch.bytes.is_some().then(|| CHANGES.to_owned()),
+            bytes: patch.size,
+            files: patch.files,
+        };
+        if let Some(bytes) = &patch.bytes {
+            folder.write(CHANGES, bytes)?;
+        }
+        manifest.changes = Some(changes);
+    }
+    Ok(folder.write_manifest(manifest)?)
+}
+
+/// Completes the record: the manifest with its end, JUnit, and the page.
 pub fn complete(
     told: &mut Told,
     manifest: &mut Manifest,
@@ -65,23 +113,43 @@ pub fn complete(
     let Some(store) = &mut told.store else { return Ok(()) };
     let mut junit = Vec::new();
     testbed_report::junit::write(&told.story, &mut junit).map_err(OutputError)?;
-    store.write("junit.xml", &junit)?;
-    Ok(store.finish(manifest)?)
+    store.folder().write("junit.xml", &junit)?;
+    store.finish(manifest)?;
+    reporting::keep_page(store.folder())
+}
+
+/// Whether the project's history can take this run; what a person should know where it cannot. It is left as it is, and no run fails for
+/// it.
+pub fn check_history(settings: &Settings) -> Option<Event> {
+    let error = HistoryStore::open_existing(&history::file_of(&settings.state)).err()?;
+    Some(Event::Warning {
+        message: format!("this run is not added to the history: {error}"),
+        hint: error.hint(),
+    })
+}
+
+/// Adds a run that is over to the project's history. Where it cannot be added, that is what is given.
+pub fn remember(settings: &Settings, run: &PastRun) -> Result<(), HistoryError> {
+    // A run that executed nothing says nothing.
+    if !run.results.is_empty() {
+        HistoryStore::open(&history::file_of(&settings.state))?.add(run)?;
+    }
+    Ok(())
+}
+
+/// The run as the history keeps it.
+pub fn past_run(story: &Story, manifest: &Manifest, plan: &Plan) -> PastRun {
+    PastRun::of(manifest, Some(plan), story.results().map(|(lane, case)| (&lane.id, &case.result)))
 }
 
 /// Shows the summary on standard error, where progress was; programs that read events get none.
-pub fn summarize(told: &Told, show: Show, screen: Screen, tier: Tier) -> Result<(), Failure> {
+pub fn summarize(told: &Told, show: Show, screen: Screen) -> Result<(), Failure> {
     if show == Show::Json {
         return Ok(());
     }
-    let rerun = |lane: &LaneId, case: Option<&Case>| Some(rerun(tier, lane, case));
-    let case_log = |lane: &LaneId, case: &Case| {
-        let path = told.store.as_ref()?.folder().join(case_log_name(lane, &case.id));
-        path.is_file().then(|| path.display().to_string())
-    };
-    let options = Options { style: screen.style, rerun: Some(&rerun), case_log: Some(&case_log) };
+    let folder = told.store.as_ref().map(|store| store.folder().path().to_owned()).unwrap_or_default();
     let mut text = Vec::new();
-    summary::write(&told.story, &options, &mut text).map_err(OutputError)?;
+    reporting::summarize(&told.story, &folder, screen.style, &mut text).map_err(OutputError)?;
     let mut out = std::io::stderr().lock();
     match out.write_all(&text).and_then(|()| out.flush()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -89,46 +157,7 @@ pub fn summarize(told: &Told, show: Show, screen: Screen, tier: Tier) -> Result<
     }
 }
 
-/// The command that repeats a lane, or one case of it, for a shell.
-fn rerun(tier: Tier, lane: &LaneId, case: Option<&Case>) -> String {
-    let mut words = vec!["testbed".to_owned(), tier.to_string(), "--suite".to_owned(), lane.suite.clone()];
-    let named = [
-        ("--lane", lane.part.as_ref()),
-        ("--profile", lane.profile.as_ref()),
-        ("--case", case.map(|case| &case.id)),
-    ];
-    for (flag, value) in named {
-        words.extend(value.into_iter().flat_map(|value| [flag.to_owned(), value.clone()]));
-    }
-    let plain = words.join(" ");
-    // A name that no shell can be given, with a zero byte, is shown as it is.
-    shlex::try_join(words.iter().map(String::as_str)).unwrap_or(plain)
-}
-
 /// Where the record stays, as a person would name it.
 pub fn folder(store: &Store) -> String {
-    store.folder().display().to_string()
-}
-
-#[cfg(test)]
-mod tests {
-    use testbed_model::case::Case;
-    use testbed_model::lane::LaneId;
-    use testbed_model::tier::Tier;
-
-    use super::rerun;
-
-    #[test]
-    fn one_case_is_repeated_by_a_command_that_a_shell_understands() {
-        let lane = LaneId { suite: "e2e".into(), part: Some("fast".into()), profile: Some("mocker".into()) };
-        let case = Case { id: "a.py::test_b[it's x]".into(), file: None, line: None, markers: Vec::new() };
-        let command = rerun(Tier::Premerge, &lane, Some(&case));
-        assert!(
-            command.starts_with("testbed premerge --suite e2e --lane fast --profile mocker --case "),
-            "{command}"
-        );
-        assert_eq!(shlex::split(&command).unwrap().last(), Some(&case.id));
-        let lint = LaneId { suite: "lint".into(), part: None, profile: None };
-        assert_eq!(rerun(Tier::Precommit, &lint, None), "testbed precommit --suite lint");
-    }
+    store.folder().path().display().to_string()
 }

@@ -103,6 +103,7 @@ impl RunSession {
     pub fn stack_context(
         &self,
         images: &Images,
+        sampling: bool,
         keep_until: Option<jiff::Timestamp>,
     ) -> Result<StackContext, Failure> {
         let range = match environment::variable("TESTBED_SUBNETS") {
@@ -114,6 +115,7 @@ impl RunSession {
             agent_image: images.reference(AGENT_IMAGE)?,
             agent_binary: agent_binary()?,
             range,
+            sampling,
             keep_until,
         })
     }

@@ -4,18 +4,23 @@ use std::io::IsTerminal as _;
 use std::path::{Path, PathBuf};
 
 use testbed_engine::host::environment;
+use testbed_engine::host::unpacked::UnpackError;
+use testbed_model::doctor::Origin;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_report::Style;
 use testbed_report::style::{ColourChoice, Glyphs, Surroundings};
 
 use crate::args::{ColorChoice, CommonArgs};
+use crate::embedded;
 
 /// Resolved settings of one invocation.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Folder that holds `envs/`, `compose/`, `images/`.
     pub root: PathBuf,
+    /// How it was found.
+    pub origin: Origin,
     /// Folder of the project under test.
     pub project: PathBuf,
     /// Folder of records and caches, below the project.
@@ -49,12 +54,9 @@ pub enum SettingsError {
         /// Path.
         path: PathBuf,
     },
-    /// No configuration.
-    #[error("no `envs/default.toml` in `{from}` or above it")]
-    NoRoot {
-        /// Where the search began.
-        from: PathBuf,
-    },
+    /// The embedded configuration cannot be used.
+    #[error(transparent)]
+    Embedded(#[from] UnpackError),
 }
 
 impl Hint for SettingsError {
@@ -62,9 +64,7 @@ impl Hint for SettingsError {
         match self {
             Self::WorkingFolder(_) => Some("change to a folder that exists".into()),
             Self::NotAFolder { .. } => Some("check the path".into()),
-            Self::NoRoot { .. } => Some(
-                "start inside a checkout of Testbed, or name it with `--root PATH` or TESTBED_ROOT".into(),
-            ),
+            Self::Embedded(error) => error.hint(),
         }
     }
 
@@ -77,21 +77,22 @@ impl Settings {
     /// Resolves flags, environment and the folders upward from the working folder.
     pub fn resolve(args: &CommonArgs) -> Result<Self, SettingsError> {
         let here = environment::working_folder().map_err(SettingsError::WorkingFolder)?;
-        let root = match &args.root {
-            Some(path) => existing("--root", path, &here)?,
-            None => upward(&here, |folder| folder.join("envs/default.toml").is_file())
-                .ok_or_else(|| SettingsError::NoRoot { from: here.clone() })?,
+        let is_root = |folder: &Path| folder.join("envs/default.toml").is_file();
+        let (root, origin) = match (&args.root, upward(&here, is_root)) {
+            (Some(path), _) => (existing("--root", path, &here)?, Origin::Named),
+            (None, Some(root)) => (root, Origin::Upward),
+            (None, None) => (embedded::root()?, Origin::Embedded),
         };
         let project = match &args.project {
             Some(path) => existing("--project", path, &here)?,
             // A project without a project file is the checkout that somebody works in.
             None => upward(&here, |folder| folder.join("testbed.toml").is_file())
                 .or_else(|| upward(&here, |folder| folder.join(".git").exists()))
-                .unwrap_or_else(|| root.clone()),
+                .unwrap_or_else(|| if origin == Origin::Upward { root.clone() } else { here.clone() }),
         };
         let state = project.join(".testbed");
         let output = style(args.color, std::io::stdout().is_terminal(), &console::Term::stdout());
-        Ok(Self { root, project, state, screen: Screen::of_stderr(args.color), output })
+        Ok(Self { root, origin, project, state, screen: Screen::of_stderr(args.color), output })
     }
 }
 

@@ -42,8 +42,14 @@ impl Hint for Misunderstood {
 const NAME: &str = "testbed";
 
 /// Arguments of a run that may be given without its verb, with the words that name them.
-const OF_A_RUN: [(&str, &str); 4] =
-    [("profiles", "--profile"), ("suites", "--suite"), ("json", "--json"), ("yes", "--yes")];
+const OF_A_RUN: [(&str, &str); 6] = [
+    ("profiles", "--profile"),
+    ("suites", "--suite"),
+    ("json", "--json"),
+    ("yes", "--yes"),
+    ("repeat", "--repeat"),
+    ("until_fail", "--until-fail"),
+];
 
 /// Understands the words, the program's name first.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Asked, Failure> {

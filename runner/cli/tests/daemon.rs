@@ -5,6 +5,8 @@
 #![allow(clippy::print_stderr, reason = "a test says why it is skipped")]
 #![allow(clippy::disallowed_methods, reason = "a test stands outside of the house")]
 
+#[path = "daemon/again.rs"]
+mod again;
 #[path = "daemon/at_once.rs"]
 mod at_once;
 #[path = "daemon/broken.rs"]
@@ -19,10 +21,14 @@ mod disk;
 mod dynamo;
 #[path = "daemon/engine.rs"]
 mod engine;
+#[path = "daemon/fault.rs"]
+mod fault;
 #[path = "daemon/ground.rs"]
 mod ground;
 #[path = "daemon/interrupted.rs"]
 mod interrupted;
+#[path = "daemon/kept.rs"]
+mod kept;
 #[path = "daemon/killed.rs"]
 mod killed;
 #[path = "daemon/own_image.rs"]

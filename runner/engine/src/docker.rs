@@ -6,6 +6,7 @@
 mod container;
 mod error;
 mod events;
+mod exec;
 mod image;
 mod network;
 mod owned;
@@ -20,6 +21,7 @@ use testbed_model::facts::DaemonFacts;
 pub use container::{ContainerState, ExitInfo};
 pub use error::DaemonError;
 pub use events::{ContainerAction, ContainerEvent, ContainerEvents, Health};
+pub use exec::{Execution, ScreenSize};
 pub use image::{ImageFacts, LoadProgress, PullProgress};
 pub use owned::{Owned, OwnedContainer, OwnedNetwork, OwnedVolume};
 pub use spec::{

@@ -7,16 +7,26 @@ use std::path::{Path, PathBuf};
 use testbed_model::budget::Durations;
 use testbed_model::stack::Millis;
 
+use crate::history::{self, HistoryStore};
 use crate::host::files;
 
-/// What is known of earlier runs. What cannot be read is forgotten: it only makes predictions guesses again.
+/// What is known of earlier runs: of cases what the history says where there is one, of all else what the last run showed. What cannot
+/// be read is forgotten: it only makes predictions guesses again.
 pub fn read(state: &Path) -> Durations {
+    let mut known = read_last(state);
+    if let Ok(Some(history)) = HistoryStore::open_existing(&history::file_of(state)) {
+        known.cases.extend(history.durations().unwrap_or_default());
+    }
+    known
+}
+
+fn read_last(state: &Path) -> Durations {
     fs::read(file_of(state)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// Adds what a run has shown.
 pub fn learn<'c>(state: &Path, took: impl IntoIterator<Item = (&'c str, Millis)>) -> io::Result<()> {
-    let mut known = read(state);
+    let mut known = read_last(state);
     let mut changed = false;
     for (case, millis) in took {
         changed |= known.cases.insert(case.to_owned(), millis) != Some(millis);

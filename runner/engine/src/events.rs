@@ -4,7 +4,9 @@ mod recent_logs;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use jiff::Timestamp;
 use testbed_model::event::{Event, LogWindow, Stamped};
+use testbed_model::triage::{Diagnoses, Triage};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use self::recent_logs::RecentLogs;
@@ -23,6 +25,8 @@ pub struct Events {
 struct Sequence {
     next: u64,
     logs: RecentLogs,
+    /// What the events say of failures: the exit code depends on it, and is an event itself.
+    triage: Triage,
 }
 
 impl Events {
@@ -34,14 +38,25 @@ impl Events {
 
     /// Emits one event. A receiver that is gone is not an error: then nobody wants to know.
     pub fn emit(&self, event: Event) {
+        self.emit_of(event, None);
+    }
+
+    /// Emits a line of a log, which arrives a moment after it was written.
+    pub fn emit_written(&self, event: Event, at: Timestamp) {
+        self.emit_of(event, Some(at));
+    }
+
+    fn emit_of(&self, event: Event, written: Option<Timestamp>) {
         // Stamping and sending under one lock keeps the receiver's order equal to the sequence.
         let mut sequence = self.sequence();
         let elapsed_us = self.clock.elapsed_us();
         if let Event::ServiceLog { stack, service, line } = &event {
-            sequence.logs.push(stack, service, elapsed_us, line);
+            let written_us = written.map_or(elapsed_us, |at| self.clock.elapsed_us_at(at));
+            sequence.logs.push(stack, service, written_us, line);
         }
         let stamped = Stamped { seq: sequence.next, at: self.clock.now(), elapsed_us, event };
         sequence.next += 1;
+        sequence.triage.hear(&stamped);
         let _ = self.sender.send(stamped);
     }
 
@@ -49,6 +64,11 @@ impl Events {
     /// since the start.
     pub fn recent_logs(&self, stack: &str, from_us: u64, to_us: u64, count: usize) -> Vec<LogWindow> {
         self.sequence().logs.windows(stack, from_us, to_us, count)
+    }
+
+    /// Whose fault each failure so far is.
+    pub fn diagnoses(&self) -> Diagnoses {
+        self.sequence().triage.diagnoses()
     }
 
     fn sequence(&self) -> MutexGuard<'_, Sequence> {

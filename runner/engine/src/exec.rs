@@ -14,5 +14,6 @@ pub mod place;
 pub mod pre_commit;
 pub mod prepare;
 pub mod pytest;
+pub mod rounds;
 pub mod site;
 mod stack_facts;

@@ -20,12 +20,13 @@ mod survey;
 mod task;
 mod tools;
 mod tree;
+mod update;
 mod wheels;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use testbed_model::image::{Architecture, ImageName, reference, reference_in};
+use testbed_model::image::{Architecture, ImageLock, ImageName, ImageSource, reference, reference_in};
 use testbed_model::project::Project;
 
 pub use build::Freshness;
@@ -35,6 +36,7 @@ pub use inputs::{LOCK, PACKAGES};
 pub use provide::{Provided, Providing};
 pub use survey::{Listed, Verdict, Verified, Way};
 pub use tools::MissingTools;
+pub use update::{Change, Update};
 
 use inputs::Wanted;
 
@@ -54,6 +56,22 @@ impl Images {
         let architecture: Architecture = std::env::consts::ARCH.parse()?;
         let wanted = inputs::read(folder, architecture)?;
         Ok(Self { folder: folder.to_owned(), cache: cache.to_owned(), architecture, wanted })
+    }
+
+    /// The same with other ways to have images, as a manifest beside the lock names them. It has the lock's format.
+    pub fn with_manifest(mut self, manifest: &Path) -> Result<Self, ImageError> {
+        let text = std::fs::read_to_string(manifest).map_err(ImageError::file("read", manifest))?;
+        let others = ImageLock::parse(&manifest.to_string_lossy(), &text)?;
+        for (name, source) in others.images {
+            let wanted = match source {
+                // A recipe is in the folder of images, which has its own word for it.
+                ImageSource::Build(_) => continue,
+                ImageSource::Pull(pulled) => Wanted::Pulled(pulled),
+                ImageSource::Load(archived) => Wanted::Loaded(archived),
+            };
+            self.wanted.insert(name, wanted);
+        }
+        Ok(self)
     }
 
     /// The same with the images of a project's own, whose files are below `root`.

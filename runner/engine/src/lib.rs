@@ -4,12 +4,14 @@
 //! Nothing here prints: what happens goes out as [`events::Events`].
 
 pub mod agent;
+pub mod bundle;
 pub mod catalog;
 pub mod configuration;
 pub mod docker;
 pub mod durations;
 pub mod events;
 pub mod exec;
+pub mod history;
 pub mod host;
 pub mod image;
 pub mod schedule;

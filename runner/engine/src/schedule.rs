@@ -6,7 +6,7 @@
 
 pub mod order;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 
@@ -46,8 +46,12 @@ pub trait Effects: Send + Sync + 'static {
         cancel: &CancellationToken,
     ) -> impl Future<Output = Result<Self::Stack, StackError>> + Send;
 
-    /// Takes a stack down.
-    fn lower(&self, stack: Self::Stack) -> impl Future<Output = Result<(), StackError>> + Send;
+    /// Takes a stack down, or leaves it standing where that is wished after what became of its lanes.
+    fn lower(
+        &self,
+        stack: Self::Stack,
+        parting: Parting,
+    ) -> impl Future<Output = Result<(), StackError>> + Send;
 
     /// Executes a lane. When it returns, nothing of the lane may be left.
     fn execute(
@@ -57,6 +61,15 @@ pub trait Effects: Send + Sync + 'static {
         stack: Option<&Self::Stack>,
         cancel: &CancellationToken,
     ) -> impl Future<Output = LaneEnd> + Send;
+}
+
+/// What became of the lanes of a stack that nobody needs any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Parting {
+    /// None was red, or the run is interrupted and everything has to go.
+    Settled,
+    /// One was.
+    Red,
 }
 
 /// What a run amounts to.
@@ -100,6 +113,7 @@ pub async fn run<E: Effects>(
         prepared: HashMap::new(),
         stacks: HashMap::new(),
         started: HashMap::new(),
+        red: HashSet::new(),
         outcome: RunOutcome::default(),
     };
     driver.drive().await;
@@ -129,6 +143,8 @@ struct Driver<E: Effects> {
     stacks: HashMap<usize, Arc<E::Stack>>,
     /// When a lane started, by lane.
     started: HashMap<usize, Millis>,
+    /// Profiles of which a lane was red.
+    red: HashSet<String>,
     outcome: RunOutcome,
 }
 
@@ -193,7 +209,9 @@ impl<E: Effects> Driver<E> {
                 Input::StackFailed { stack, message: error.to_string() }
             }
             Brought::Ended(lane, end) => {
+                let environment = end.failure.as_ref().is_none_or(|failure| failure.environment);
                 let broken = end.broken_stack.clone();
+                let broken = broken.map(|message| LaneFailure { message, environment, log: Vec::new() });
                 self.finish(lane, end);
                 Input::LaneEnded { lane, broken }
             }
@@ -265,9 +283,13 @@ impl<E: Effects> Driver<E> {
     fn lower(&mut self, stack: usize) {
         let effects = Arc::clone(&self.effects);
         let live = self.stacks.remove(&stack).and_then(Arc::into_inner);
+        let profile = self.plan.stacks.get(stack).map(|stack| &stack.profile);
+        let is_red = profile.is_some_and(|profile| self.red.contains(profile));
+        let parting =
+            if is_red && !self.outcome.damage.interrupted { Parting::Red } else { Parting::Settled };
         let task = async move {
             let lowered = match live {
-                Some(live) => effects.lower(live).await,
+                Some(live) => effects.lower(live, parting).await,
                 None => Err(StackError::Host { message: "a stack is still in use at its end".to_owned() }),
             };
             Brought::Lowered(stack, lowered)
@@ -282,7 +304,10 @@ impl<E: Effects> Driver<E> {
 
     fn finish(&mut self, lane: usize, end: LaneEnd) {
         let LaneEnd { counts, failure, times: cases, .. } = end;
-        self.outcome.counts = sum(self.outcome.counts, counts);
+        if counts.red() > 0 || failure.is_some() {
+            self.red.extend(self.plan.lanes.get(lane).and_then(|lane| lane.id.profile.clone()));
+        }
+        self.outcome.counts = Counts::sum([self.outcome.counts, counts]);
         if let Some(failure) = &failure
             && !self.outcome.damage.interrupted
         {
@@ -317,19 +342,6 @@ fn bug(place: &str) -> LaneFailure {
         message: format!("a bug in Testbed ended the lane {place}"),
         environment: true,
         log: Vec::new(),
-    }
-}
-
-fn sum(a: Counts, b: Counts) -> Counts {
-    Counts {
-        passed: a.passed + b.passed,
-        failed: a.failed + b.failed,
-        errors: a.errors + b.errors,
-        timed_out: a.timed_out + b.timed_out,
-        skipped: a.skipped + b.skipped,
-        expected_failures: a.expected_failures + b.expected_failures,
-        interrupted: a.interrupted + b.interrupted,
-        flaky: a.flaky + b.flaky,
     }
 }
 

@@ -11,8 +11,10 @@ mod gc;
 mod link;
 mod live;
 mod logs;
+mod measuring;
 mod owner;
 mod request;
+mod standing;
 mod subnet;
 mod teardown;
 
@@ -29,6 +31,7 @@ pub use gc::{Swept, gc};
 pub use live::{ControlOp, LiveStack, StackHealth};
 pub use owner::{Owner, OwnerError, OwnerFate};
 pub use request::{AGENT_PATH, AGENT_SERVICE, AGENT_USER};
+pub use standing::{Standing, standing};
 pub use subnet::{Subnet, SubnetError};
 
 use crate::docker::Daemon;
@@ -54,6 +57,8 @@ pub struct StackContext {
     pub agent_binary: PathBuf,
     /// Where stacks take their addresses from.
     pub range: Subnet,
+    /// Whether its services are measured while it serves.
+    pub sampling: bool,
     /// Until when the stack is meant to stay although this process has ended; none if it goes with it.
     pub keep_until: Option<Timestamp>,
 }
@@ -82,6 +87,12 @@ pub async fn up(
 pub async fn remove_run(daemon: &Daemon, run: &RunId) -> Result<(), StackError> {
     let left = teardown::sweep(daemon, run.as_str(), None).await?;
     teardown::must_be_empty(format!("run `{run}`"), left)
+}
+
+/// Removes one stack of a run, whether its process lives or not.
+pub async fn remove_stack(daemon: &Daemon, run: &RunId, profile: &str) -> Result<(), StackError> {
+    let left = teardown::sweep(daemon, run.as_str(), Some(profile)).await?;
+    teardown::must_be_empty(format!("stack `{profile}` of run `{run}`"), left)
 }
 
 async fn bring_up(

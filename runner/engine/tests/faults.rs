@@ -25,6 +25,7 @@ use testbed_engine::docker::{Daemon, DaemonError};
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
 use testbed_engine::host::identity::ProcessIdentity;
+use testbed_engine::image::{Images, Update};
 use testbed_engine::stack::{
     ControlOp, LiveStack, Owner, StackContext, StackError, StackHealth, Subnet, gc, up,
 };
@@ -73,6 +74,7 @@ impl Bench {
             agent_image: "image/agent:1".to_owned(),
             agent_binary: PathBuf::from("/opt/testbed"),
             range: Subnet::DEFAULT_RANGE,
+            sampling: false,
             keep_until: None,
         };
         Self { fake, daemon, events, emitted, context }
@@ -476,4 +478,32 @@ async fn a_socket_that_is_not_there_is_a_missing_daemon() {
     let error = Daemon::connect_to(&address).await.unwrap_err();
     assert!(matches!(error, DaemonError::NotThere { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("DOCKER_HOST"));
+}
+
+#[tokio::test]
+async fn what_a_tag_stands_for_now_is_written_into_the_lock_and_nothing_else_changes() {
+    let bench = Bench::new(Script::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("images.lock.json");
+    let (old, new) = (format!("sha256:{}", "1".repeat(64)), format!("sha256:{}", "0".repeat(64)));
+    let image = |digest: &str| {
+        format!(r#"{{ "pull": {{ "repository": "r.example/a/b", "tag": "1.0", "digest": "{digest}" }} }}"#)
+    };
+    let text = format!("{{\n  \"schema\": 1,\n  \"images\": {{\n    \"b\": {}\n  }}\n}}\n", image(&old));
+    std::fs::write(&path, &text).unwrap();
+    let images = Images::open(folder.path(), folder.path()).unwrap();
+    let cancel = CancellationToken::new();
+    let seen = images.update(&bench.daemon, &[], Update::Look, &cancel).await.unwrap();
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
+    let changed = images.update(&bench.daemon, &["b".to_owned()], Update::Write, &cancel).await.unwrap();
+    assert_eq!(seen, changed);
+    assert_eq!((changed[0].what.as_str(), changed[0].new.as_ref()), ("b 1.0", Some(&new)));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text.replace(&old, &new));
+    let again = Images::open(folder.path(), folder.path()).unwrap();
+    assert_eq!(again.update(&bench.daemon, &[], Update::Write, &cancel).await.unwrap(), []);
+
+    let refusing =
+        Bench::new(fault(Method::GET, "distribution", usize::MAX, What::Refuse(401, "unauthorized"))).await;
+    let error = images.update(&refusing.daemon, &[], Update::Look, &cancel).await.unwrap_err();
+    assert!(error.to_string().contains("ask the registry for `r.example/a/b:1.0`"), "{error}");
 }

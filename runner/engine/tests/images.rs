@@ -202,6 +202,24 @@ async fn an_archive_that_the_lock_names_is_loaded_if_it_holds_the_image_of_that_
     assert_eq!((&loaded.id, loaded.origin), (&built.id, ImageOrigin::Loaded));
     project.remove().await;
 
+    // A program that writes the archive does as well, and what it says of a failure is told.
+    let stream = |script: &str| {
+        let program = project.path("stream");
+        fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        project.lock(&format!(r#"{{"load": {{"stream": "{}", "id": "{}"}}}}"#, program.display(), built.id));
+    };
+    stream(&format!("cat '{}'", project.path("image.tar").display()));
+    let streamed = project.provide("cache", Freshness::Reuse).await.unwrap();
+    assert_eq!((&streamed.id, streamed.origin), (&built.id, ImageOrigin::Loaded));
+    project.remove().await;
+    stream("echo no room >&2; exit 3");
+    let error = project.provide("cache", Freshness::Reuse).await.unwrap_err();
+    assert!(
+        error.to_string().contains("did not stream an image, and ended with exit code 3: no room"),
+        "{error}"
+    );
+
     let other = format!("sha256:{}", "0".repeat(64));
     project.lock(&format!(r#"{{"load": {{"archive": "image.tar", "id": "{other}"}}}}"#));
     let error = project.provide("cache", Freshness::Reuse).await.unwrap_err();

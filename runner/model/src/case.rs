@@ -72,6 +72,9 @@ pub struct CaseResult {
     /// Attempts, from one. More than one with a passing outcome is a flaky case.
     #[serde(default = "one")]
     pub attempts: u32,
+    /// How often it was executed, where that was asked for more than once. It is red if one of these was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rounds: Option<Rounds>,
     /// The assertion, error or skip reason in one line.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -81,6 +84,31 @@ pub struct CaseResult {
     /// What the case printed, standard output and error and log together, as its tool captured it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub output: String,
+}
+
+impl CaseResult {
+    /// The result of one attempt that took no time and said nothing.
+    pub const fn new(case: Case, outcome: Outcome) -> Self {
+        Self {
+            case,
+            outcome,
+            duration_ms: 0,
+            attempts: 1,
+            rounds: None,
+            message: None,
+            details: None,
+            output: String::new(),
+        }
+    }
+}
+
+/// How often a case was executed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rounds {
+    /// To an end that says something of it.
+    pub executed: u32,
+    /// Of these, red.
+    pub failed: u32,
 }
 
 const fn one() -> u32 {
@@ -124,6 +152,20 @@ impl Counts {
         if result.outcome == Outcome::Passed && result.attempts > 1 {
             self.flaky += 1;
         }
+    }
+
+    /// Counts of several lanes, or of several runs, together.
+    pub fn sum(all: impl IntoIterator<Item = Self>) -> Self {
+        all.into_iter().fold(Self::default(), |sum, one| Self {
+            passed: sum.passed + one.passed,
+            failed: sum.failed + one.failed,
+            errors: sum.errors + one.errors,
+            timed_out: sum.timed_out + one.timed_out,
+            skipped: sum.skipped + one.skipped,
+            expected_failures: sum.expected_failures + one.expected_failures,
+            interrupted: sum.interrupted + one.interrupted,
+            flaky: sum.flaky + one.flaky,
+        })
     }
 
     /// Cases that make the tier red.

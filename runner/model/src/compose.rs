@@ -16,8 +16,6 @@ mod top;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::document::{Document, Mark};
-use crate::exit_code::ExitCode;
-use crate::hint::Hint;
 use crate::span::Fault;
 use crate::stack::{Condition, DeviceReservation, Healthcheck, Millis, Mount, Probe, Ready};
 
@@ -117,19 +115,7 @@ pub struct Marked<T> {
 #[error(transparent)]
 pub struct ComposeError(#[from] pub Fault);
 
-impl Hint for ComposeError {
-    fn hint(&self) -> Option<String> {
-        self.0.hint.clone()
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::Usage
-    }
-
-    fn rendered(&self) -> Option<String> {
-        self.0.excerpt.clone()
-    }
-}
+crate::hint::of_fault!(ComposeError);
 
 /// Reads a compose file. `file` is its path relative to the configuration's root; `variables` fill `${X}`.
 pub fn parse(

@@ -3,6 +3,7 @@
 //! Profiles, stacks and project files are read from such a tree through [`Fields`] and [`Item`], so every error of every
 //! format names the file, the line, the column and the key in the same words.
 
+mod lines;
 mod quantity;
 mod read;
 mod scalar;
@@ -16,6 +17,9 @@ pub use toml::{from_toml, toml_text};
 pub use yaml::from_yaml;
 
 use crate::span::{Fault, Place};
+
+/// Nesting beyond this is refused; no configuration needs it, and it bounds every recursion over a tree.
+const MAX_DEPTH: usize = 64;
 
 /// A parsed file.
 #[derive(Clone, Debug, PartialEq)]

@@ -8,6 +8,7 @@ use crate::exit_code::ExitCode;
 use crate::id::RunId;
 use crate::lane::LaneId;
 use crate::plan::PlanId;
+use crate::record::EnvironmentId;
 use crate::stack::Millis;
 use crate::tier::Tier;
 
@@ -43,8 +44,18 @@ pub enum Event {
         lanes: Vec<LaneId>,
         /// Left out, with reasons.
         skipped: Vec<crate::plan::SkippedLane>,
+        /// How many cases the plan leaves out, by suite and reason, besides those that a lane tells one by one.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<crate::plan::SkipCount>,
         /// The record's folder.
         folder: String,
+    },
+    /// All that can decide the results of a lane is known.
+    EnvironmentResolved {
+        /// Lane.
+        lane: LaneId,
+        /// The hash of its environment, whose parts are in the manifest.
+        environment: EnvironmentId,
     },
     /// A step of making or fetching an image.
     ImageProgress {
@@ -146,6 +157,26 @@ pub enum Event {
         /// Teardown's time.
         took_ms: Millis,
     },
+    /// Lanes go into a stack that another run left standing; it stays when they have ended.
+    StackAdopted {
+        /// Profile.
+        stack: String,
+        /// The run that brought it up.
+        run: RunId,
+        /// Its services that run.
+        services: Vec<String>,
+        /// Its services that do not.
+        down: Vec<String>,
+    },
+    /// A stack is left standing after the run, for a person to look into it.
+    StackKept {
+        /// Profile.
+        stack: String,
+        /// Its network.
+        network: String,
+        /// When it may be removed.
+        until: Timestamp,
+    },
     /// A line of a service's log. Kept in the service's log file, not in the journal.
     ServiceLog {
         /// Profile.
@@ -154,6 +185,17 @@ pub enum Event {
         service: String,
         /// The line, without its end, with escape sequences as the service wrote them.
         line: String,
+    },
+    /// Figures of a service, while its stack is up. Kept in the record's samples, not in the journal.
+    Sampled {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+        /// Who told them.
+        source: crate::record::sample::Source,
+        /// Those that are not as they were at the sample before.
+        figures: crate::record::sample::Figures,
     },
     /// A step before a lane can start, such as compiling a Rust suite.
     LanePreparing {
@@ -203,6 +245,17 @@ pub enum Event {
         /// The line.
         line: String,
     },
+    /// What the machine itself showed when a case was in trouble, and no case had asked for.
+    Found {
+        /// The lane whose case it was.
+        lane: LaneId,
+        /// The service of its stack; none for the lane's own container.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        service: Option<String>,
+        /// What.
+        #[serde(flatten)]
+        finding: Finding,
+    },
     /// A lane ended.
     LaneFinished {
         /// Lane.
@@ -237,6 +290,24 @@ pub enum Event {
         exit_code: ExitCode,
         /// Time.
         took_ms: Millis,
+    },
+}
+
+/// What the machine itself showed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "finding", rename_all = "snake_case")]
+pub enum Finding {
+    /// All processes of a service were halted, by a signal or by the daemon.
+    Halted {
+        /// Their state, as the system or the daemon names it: `T`, `paused`.
+        state: String,
+    },
+    /// A file system had no room left.
+    DiskFull {
+        /// Where it is mounted.
+        path: String,
+        /// Its size.
+        total_bytes: u64,
     },
 }
 

@@ -21,8 +21,20 @@ pub struct Facts {
     pub daemon: Option<DaemonFacts>,
     /// Git revision of the project, with `-dirty` where files differ; none outside of git.
     pub revision: Option<String>,
+    /// The flake that the runner comes from; none where it was built in another way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flake: Option<FlakeFacts>,
     /// Versions of tools that take part (`cargo-nextest`, `rustc`, `testbed`).
     pub tools: BTreeMap<String, String>,
+}
+
+/// The flake that pins a runner, its tools and its configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FlakeFacts {
+    /// Its git revision; `unknown` where Nix does not tell, as for a checkout with changes.
+    pub revision: String,
+    /// Hash of its lock, `sha256:` and hexadecimal digits.
+    pub lock: String,
 }
 
 /// What the container engine says of itself.

@@ -15,3 +15,23 @@ pub trait Hint: std::error::Error {
         None
     }
 }
+
+/// Makes an error that is nothing but a fault at a place of a user's file an error that a person can read.
+macro_rules! of_fault {
+    ($error:ty) => {
+        impl $crate::hint::Hint for $error {
+            fn hint(&self) -> Option<String> {
+                self.0.hint.clone()
+            }
+
+            fn exit_code(&self) -> $crate::exit_code::ExitCode {
+                $crate::exit_code::ExitCode::Usage
+            }
+
+            fn rendered(&self) -> Option<String> {
+                self.0.excerpt.clone()
+            }
+        }
+    };
+}
+pub(crate) use of_fault;

@@ -21,7 +21,9 @@ pub use content::{
 };
 pub use extend::{Addition, CannotExtend, OWN_TARGET};
 pub use layout::{CREATED, EPOCH, ImageConfig, ImageLayout, label};
-pub use lock::{Archived, Digest, DigestError, ImageLock, ImageName, ImageNameError, ImageSource, Pulled};
+pub use lock::{
+    Archived, Digest, DigestError, Held, ImageLock, ImageName, ImageNameError, ImageSource, Pulled,
+};
 pub use marker::Target;
 pub use packages::{Drift, PackageLock, PackagePin, PackagePinError, PackageSet};
 pub use path::{ImagePath, ImagePathError, Mode};

@@ -12,6 +12,7 @@ mod harden;
 mod judge;
 mod lower;
 mod names;
+mod narrow;
 mod verdict;
 
 use std::collections::BTreeMap;
@@ -30,7 +31,8 @@ pub use expression::tier_expression;
 pub use filter::Filter;
 pub use judge::Step;
 pub use lower::{placed, placed_stack, plan_stack, rooted};
-pub use verdict::{Asker, SkipGroup, SkipReason, Verdict};
+pub use narrow::{Kept, narrowed};
+pub use verdict::{Asker, SkipCount, SkipGroup, SkipReason, Verdict};
 
 /// The version of the plan's format.
 pub const SCHEMA: u32 = 1;
@@ -55,6 +57,9 @@ pub struct Plan {
     /// Cases that are not executed, by suite and reason.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skips: Vec<SkipGroup>,
+    /// The plan of the whole, where this one is a share of it: whoever puts the shares together needs no other file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<Box<Plan>>,
 }
 
 /// Something that the plan leaves out.
@@ -82,6 +87,21 @@ impl Plan {
         Ok(PlanId(hash.chars().take(16).collect()))
     }
 
+    /// How many cases are left out, by suite and reason. What was asked for and is withheld is not among them where a lane of the
+    /// suite tells of each.
+    pub fn left_out(&self) -> Vec<SkipCount> {
+        let told = |group: &SkipGroup| {
+            let of_suite = |lane: &&Lane| lane.id.suite == group.suite && lane.cases.is_some();
+            group.reason.is_withheld() && self.lanes.iter().any(|lane| of_suite(&lane))
+        };
+        let count = |group: &SkipGroup| SkipCount {
+            suite: group.suite.clone(),
+            reason: group.reason.to_string(),
+            cases: u32::try_from(group.cases.len()).unwrap_or(u32::MAX),
+        };
+        self.skips.iter().filter(|group| !told(group)).map(count).collect()
+    }
+
     /// The stack of a profile.
     pub fn stack(&self, profile: &str) -> Option<&Stack> {
         self.stacks.iter().find(|stack| stack.profile == profile)
@@ -89,4 +109,4 @@ impl Plan {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

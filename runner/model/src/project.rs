@@ -2,6 +2,7 @@
 
 pub mod detect;
 pub mod preset;
+mod quarantine;
 mod read;
 mod rules;
 pub mod schema;
@@ -11,14 +12,13 @@ use std::collections::BTreeMap;
 use globset::GlobMatcher;
 
 use crate::document::{Document, Mark};
-use crate::exit_code::ExitCode;
-use crate::hint::Hint;
 use crate::image::ImageName;
 use crate::lane::{Habits, SuiteKind};
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
 
+pub use quarantine::{NewQuarantine, QuarantineError, add_quarantine};
 pub use rules::{
     Budgets, ChangeEffect, ChangeRule, ChangeRules, ChangedFiles, FilePattern, LaneRule, Naming, Quarantine,
     Vocabulary,
@@ -123,19 +123,7 @@ pub struct ProfilePattern {
 #[error(transparent)]
 pub struct ProjectError(#[from] pub Fault);
 
-impl Hint for ProjectError {
-    fn hint(&self) -> Option<String> {
-        self.0.hint.clone()
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::Usage
-    }
-
-    fn rendered(&self) -> Option<String> {
-        self.0.excerpt.clone()
-    }
-}
+crate::hint::of_fault!(ProjectError);
 
 /// Reads a project file; `file` is its name for messages.
 pub fn parse(file: &str, text: &str) -> Result<Project, ProjectError> {

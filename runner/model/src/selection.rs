@@ -9,7 +9,7 @@ pub mod needs;
 mod pattern;
 mod predicate;
 
-pub use complete::complete;
+pub use complete::{complete, in_every_spelling};
 pub use expression::{Expression, ExpressionError, Matcher, Name};
 pub use lexer::Literal;
 pub use marker::{Keywords, Mark, Marks};

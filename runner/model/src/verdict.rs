@@ -34,9 +34,24 @@ pub const fn exit_code(counts: &Counts, damage: Damage) -> ExitCode {
     }
 }
 
+/// The exit code of several shares of one run together: the worst, where a share that nothing fell to is none.
+pub fn together(codes: impl IntoIterator<Item = ExitCode>) -> ExitCode {
+    let badness = |code: &ExitCode| match code {
+        ExitCode::NothingSelected => 0,
+        ExitCode::Passed => 1,
+        ExitCode::BudgetExceeded => 2,
+        ExitCode::TestFailed => 3,
+        ExitCode::Usage => 4,
+        ExitCode::Environment => 5,
+        ExitCode::Bug => 6,
+        ExitCode::Interrupted => 7,
+    };
+    codes.into_iter().max_by_key(badness).unwrap_or(ExitCode::NothingSelected)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Damage, exit_code};
+    use super::{Damage, exit_code, together};
     use crate::case::Counts;
     use crate::exit_code::ExitCode;
 
@@ -57,6 +72,17 @@ mod tests {
         let broken = Damage { environment: true, lane: true, ..Damage::default() };
         assert_eq!(exit_code(&RED, broken), ExitCode::Environment);
         assert_eq!(exit_code(&GREEN, broken), ExitCode::Environment);
+    }
+
+    #[test]
+    fn shares_together_are_as_bad_as_the_worst_and_an_empty_one_is_none() {
+        let (green, empty) = (ExitCode::Passed, ExitCode::NothingSelected);
+        assert_eq!(together([empty, green]), green);
+        assert_eq!(together([empty, empty]), empty);
+        assert_eq!(together([green, ExitCode::TestFailed]), ExitCode::TestFailed);
+        assert_eq!(together([ExitCode::Environment, ExitCode::TestFailed]), ExitCode::Environment);
+        assert_eq!(together([ExitCode::Interrupted, ExitCode::Environment]), ExitCode::Interrupted);
+        assert_eq!(together([]), empty);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use testbed_model::case::{Case, CaseResult, Outcome};
 use testbed_model::lane::LaneId;
 use testbed_model::plan::SkippedLane;
 use testbed_model::stack::Millis;
+use testbed_model::triage::{Diagnoses, Diagnosis, Subject};
 
 use crate::neutral;
 use crate::stack_failure;
@@ -35,14 +36,18 @@ fn report(story: &Story) -> Report {
     if let Some(at) = story.head.as_ref().and_then(|head| chrono_time(head.at, 0)) {
         report.set_timestamp(at);
     }
-    let properties = run_properties(story);
+    let told = story.diagnoses();
+    let mut properties = run_properties(story);
+    if let Some(diagnosis) = told.of(&Subject::Run) {
+        properties.extend(cause(diagnosis));
+    }
     for lane in &story.lanes {
-        report.add_test_suite(lane_suite(story, lane, &properties));
+        report.add_test_suite(lane_suite(story, lane, told, &properties));
     }
     for skip in story.head.iter().flat_map(|head| &head.skipped) {
         report.add_test_suite(skipped_suite(skip, &properties));
     }
-    if let Some(suite) = stacks_suite(story, &properties) {
+    if let Some(suite) = stacks_suite(story, told, &properties) {
         report.add_test_suite(suite);
     }
     report
@@ -77,12 +82,28 @@ fn run_properties(story: &Story) -> Vec<Property> {
     out
 }
 
-fn lane_suite(story: &Story, lane: &LaneStory, properties: &[Property]) -> TestSuite {
+/// Whose fault a failure is, and what shows it, as properties of its own.
+fn cause(diagnosis: &Diagnosis) -> Vec<Property> {
+    let mut out = vec![
+        Property::new("testbed.cause", diagnosis.cause.word()),
+        Property::new("testbed.cause.because", diagnosis.because.as_str()),
+    ];
+    out.extend(diagnosis.evidence.iter().map(|one| {
+        let text = format!("{} {}: {}", one.at, one.source, one.quote);
+        Property::new("testbed.evidence", neutral::line(&text).as_str())
+    }));
+    out
+}
+
+fn lane_suite(story: &Story, lane: &LaneStory, told: &Diagnoses, properties: &[Property]) -> TestSuite {
     let mut suite = TestSuite::new(lane.id.to_string());
     suite.add_properties(properties.iter().cloned());
     suite.add_property(("testbed.suite", lane.id.suite.as_str()));
     if let Some(profile) = &lane.id.profile {
         suite.add_property(("testbed.profile", profile.as_str()));
+    }
+    if let Some(environment) = &lane.environment {
+        suite.add_property(("testbed.environment", environment.0.as_str()));
     }
     if let Some(waited) = lane.waited_ms {
         suite.add_property(("testbed.waited_ms", waited.to_string().as_str()));
@@ -94,7 +115,11 @@ fn lane_suite(story: &Story, lane: &LaneStory, properties: &[Property]) -> TestS
         suite.set_time(Duration::from_millis(took));
     }
     for case in &lane.results {
-        suite.add_test_case(finished_case(lane, case));
+        let mut one = finished_case(lane, case);
+        if let Some(diagnosis) = told.of_case(&lane.id, &case.result.case.id) {
+            one.properties.extend(cause(diagnosis));
+        }
+        suite.add_test_case(one);
     }
     let reason = format!("not run: {}", story.why_cut_short(lane));
     for case in lane.without_result() {
@@ -113,6 +138,9 @@ fn lane_suite(story: &Story, lane: &LaneStory, properties: &[Property]) -> TestS
         status.set_description([failure.message.as_str(), &failure.log.join("\n")].join("\n"));
         let mut case = TestCase::new(WHOLE_LANE, status);
         case.set_classname(lane.id.to_string());
+        if let Some(diagnosis) = told.of_lane(&lane.id) {
+            case.properties.extend(cause(diagnosis));
+        }
         suite.add_test_case(case);
     }
     suite
@@ -122,6 +150,10 @@ fn finished_case(lane: &LaneStory, case: &CaseStory) -> TestCase {
     let result = &case.result;
     let mut out = located(&result.case, &lane.id.to_string(), status(result));
     out.set_time(Duration::from_millis(result.duration_ms));
+    if let Some(rounds) = result.rounds {
+        out.add_property(("testbed.rounds", rounds.executed.to_string().as_str()));
+        out.add_property(("testbed.rounds_failed", rounds.failed.to_string().as_str()));
+    }
     if let Some(started) = chrono_time(case.ended, result.duration_ms) {
         out.set_timestamp(started);
     }
@@ -152,6 +184,12 @@ fn status(result: &CaseResult) -> TestCaseStatus {
     }
     if result.outcome.is_red() {
         status.set_description(result.details.as_deref().unwrap_or(message));
+    }
+    for round in (1..result.rounds.map_or(0, |rounds| rounds.failed)).take(10) {
+        let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+        let of = result.rounds.map_or(0, |rounds| rounds.executed);
+        rerun.set_type("failed").set_message(format!("failure {} of {of} rounds", round + 1));
+        status.add_rerun(rerun);
     }
     // A tool reports what its last attempt came to, and for a flaky case, where it can, what the failed one said.
     for attempt in (1..result.attempts).take(10) {
@@ -203,27 +241,30 @@ fn whole_lane(lane: &LaneId, kind: &str, reason: &str) -> TestCase {
 }
 
 /// Stacks that did not come up and services that died, as errors of the environment; none where all was well.
-fn stacks_suite(story: &Story, properties: &[Property]) -> Option<TestSuite> {
+fn stacks_suite(story: &Story, told: &Diagnoses, properties: &[Property]) -> Option<TestSuite> {
     let style = Style { colours: false, glyphs: Glyphs::Unicode, width: 120 };
     let mut suite = TestSuite::new("testbed.environment");
     suite.add_properties(properties.iter().cloned());
-    let mut add = |name: String, message: String, description: String| {
+    let mut add = |name: String, message: String, description: String, its: Option<&Diagnosis>| {
         let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
         status.set_type("environment").set_message(message).set_description(description);
         let mut case = TestCase::new(name, status);
         case.set_classname("testbed.environment");
+        case.properties.extend(its.into_iter().flat_map(cause));
         suite.add_test_case(case);
     };
     for stack in &story.stacks {
         if let Some(failure) = &stack.failure {
             let lines = stack_failure::lines(failure, &style);
             let message = format!("stack `{}` did not come up", stack.name);
-            add(format!("[stack {}]", stack.name), message, lines.join("\n"));
+            let its = told.of_stack(&stack.name);
+            add(format!("[stack {}]", stack.name), message, lines.join("\n"), its);
         }
     }
     for (stack, service) in story.dead_services().filter(|(stack, _)| stack.failure.is_none()) {
         let message = format!("`{}` of stack `{}` {}", service.name, stack.name, exited(&service.phase));
-        add(format!("[stack {}] {}", stack.name, service.name), message.clone(), message);
+        let its = told.of_service(&stack.name, &service.name);
+        add(format!("[stack {}] {}", stack.name, service.name), message.clone(), message, its);
     }
     (!suite.test_cases.is_empty()).then_some(suite)
 }

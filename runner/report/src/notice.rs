@@ -5,7 +5,7 @@ use testbed_model::event::{Event, ImageOrigin, LaneFailure, StackFailure};
 use testbed_model::lane::LaneId;
 use testbed_model::stack::Millis;
 
-use crate::quantity::{bytes, count, duration, waited};
+use crate::quantity::{bytes, count, duration, moment, waited};
 use crate::row::Row;
 use crate::story::{ImageState, ServiceStory, Story};
 use crate::style::{Glyphs, Tone};
@@ -207,6 +207,18 @@ fn stack(event: &Event, glyphs: Glyphs) -> Option<Notice> {
                 Row::new().with(Tone::Strong, stack).plain(format!(" gone after {}", duration(*took_ms)));
             Notice::detail("Stack", row)
         }
+        Event::StackAdopted { stack, run, services, down } => {
+            let stands = format!(" stands since run {run}: {}", count(services.len(), "service"));
+            let mut row = Row::new().with(Tone::Strong, stack).plain(stands);
+            if !down.is_empty() {
+                row = row.with(Tone::Warn, format!("; down: {}", down.join(", ")));
+            }
+            Notice::news("Stack", Tone::Good, row)
+        }
+        Event::StackKept { stack, network, until } => {
+            let stays = format!(" stays until {} in network {network}", moment(*until));
+            Notice::news("Kept", Tone::Warn, Row::new().with(Tone::Strong, stack).plain(stays))
+        }
         _ => return None,
     })
 }
@@ -238,6 +250,10 @@ fn lane(event: &Event, glyphs: Glyphs) -> Option<Notice> {
             Notice::detail("Lane", row)
         }
         Event::CaseFinished { lane, result, .. } => case(lane, result),
+        Event::Found { lane, service, finding } => {
+            let words = testbed_model::triage::finding(service.as_deref(), finding);
+            Notice::news("Found", Tone::Broken, name(lane).plain(format!(": {words}")))
+        }
         Event::LaneFinished { lane, counts, took_ms, failure } => {
             lane_finished(name(lane), counts, *took_ms, failure.as_ref(), glyphs)
         }

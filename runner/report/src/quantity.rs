@@ -1,5 +1,6 @@
 //! Durations, sizes and counts as a person reads them.
 
+use jiff::Timestamp;
 use testbed_model::stack::Millis;
 
 /// A duration: `0.42 s`, `12.4 s`, `2 min 05 s`, `1 h 02 min`.
@@ -46,6 +47,11 @@ pub fn bytes(count: u64) -> String {
     } else {
         format!("{} {unit}", tenths / 10)
     }
+}
+
+/// A moment, to the minute.
+pub fn moment(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// A count with its noun: `1 case`, `2 cases`.

@@ -1,15 +1,18 @@
 //! The story of a run: its events folded into what is known so far. Everything that is shown derives from it, live or from
 //! a stored journal, of a whole run or of one that was killed.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use testbed_model::case::Counts;
 use testbed_model::event::{Event, Stamped};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::id::RunId;
 use testbed_model::lane::LaneId;
-use testbed_model::plan::SkippedLane;
+use testbed_model::plan::{SkipCount, SkippedLane};
 use testbed_model::stack::Millis;
 use testbed_model::tier::Tier;
+use testbed_model::triage::{Diagnoses, Triage};
 
 mod image;
 mod lane;
@@ -44,6 +47,10 @@ pub struct Story {
     pub elapsed_us: u64,
     /// What of a finished case is kept.
     keep: Keep,
+    /// What the events say of failures.
+    triage: Triage,
+    /// What is concluded of it, once somebody asks.
+    concluded: OnceLock<Diagnoses>,
 }
 
 /// The beginning of a run.
@@ -59,6 +66,8 @@ pub struct Head {
     pub profiles: Vec<String>,
     /// What the plan leaves out.
     pub skipped: Vec<SkippedLane>,
+    /// How many cases it leaves out, by suite and reason.
+    pub left_out: Vec<SkipCount>,
     /// The record's folder.
     pub folder: String,
     /// When.
@@ -111,25 +120,38 @@ impl Story {
     /// Takes one event in.
     pub fn fold(&mut self, stamped: &Stamped) {
         if shows(&stamped.event) {
-            self.fold_neutral(stamped.at, stamped.elapsed_us, neutral(&stamped.event));
+            let harmless = Stamped { event: neutral(&stamped.event), ..*stamped };
+            self.triage.hear(&harmless);
+            self.concluded.take();
+            self.fold_neutral(stamped.at, stamped.elapsed_us, harmless.event);
         }
+    }
+
+    /// Whose fault each failure is.
+    pub fn diagnoses(&self) -> &Diagnoses {
+        self.concluded.get_or_init(|| self.triage.diagnoses())
     }
 
     /// Takes in one event whose texts are harmless already.
     pub(crate) fn fold_neutral(&mut self, at: Timestamp, elapsed_us: u64, event: Event) {
         self.elapsed_us = self.elapsed_us.max(elapsed_us);
         match event {
-            Event::RunStarted { run, tier, plan, profiles, lanes, skipped, folder } => {
+            Event::RunStarted { run, tier, plan, profiles, lanes, skipped, left_out, folder } => {
                 for id in lanes {
                     self.lane(&id);
                 }
                 let plan = plan.map(|id| id.0);
-                self.head = Some(Head { run, tier, plan, profiles, skipped, folder, at });
+                self.head = Some(Head { run, tier, plan, profiles, skipped, left_out, folder, at });
             }
             Event::Warning { message, hint } => self.warnings.push(WarningTold { message, hint }),
             Event::Interrupted { signal } => self.interrupted = Some(signal),
             Event::RunFinished { exit_code, took_ms, .. } => self.end = Some(End { exit_code, took_ms }),
-            Event::ServiceLog { .. } => {}
+            Event::EnvironmentResolved { lane, environment } => {
+                if let Some(lane) = self.lane(&lane) {
+                    lane.environment = Some(environment);
+                }
+            }
+            Event::ServiceLog { .. } | Event::Sampled { .. } | Event::Found { .. } => {}
             Event::ImageProgress { .. } | Event::ImageReady { .. } => self.fold_image(elapsed_us, event),
             Event::LanePreparing { .. }
             | Event::LaneStarted { .. }
@@ -147,7 +169,9 @@ impl Story {
             | Event::StackReady { .. }
             | Event::StackFailed { .. }
             | Event::StackStopping { .. }
-            | Event::StackStopped { .. } => self.fold_stack(elapsed_us, event),
+            | Event::StackStopped { .. }
+            | Event::StackAdopted { .. }
+            | Event::StackKept { .. } => self.fold_stack(elapsed_us, event),
         }
     }
 

@@ -11,8 +11,9 @@ use crate::quantity::count;
 use crate::row::Row;
 use crate::story::Story;
 use crate::style::{Style, Tone};
-use crate::verdict::{Verdict, environment_fault, sentence};
+use crate::verdict::{Verdict, environment_fault, not_a_red_test, sentence};
 
+mod cause;
 mod facts;
 mod failures;
 mod lanes;
@@ -33,12 +34,14 @@ pub struct Options<'a> {
     pub rerun: Option<&'a Rerun<'a>>,
     /// Where a case's whole log is; none where it has none.
     pub case_log: Option<&'a CaseLog<'a>>,
+    /// Where the run lies as a page for a browser; none where it does not.
+    pub page: Option<&'a str>,
 }
 
 impl Options<'_> {
     /// Without commands to repeat anything.
     pub const fn new(style: Style) -> Self {
-        Self { style, rerun: None, case_log: None }
+        Self { style, rerun: None, case_log: None, page: None }
     }
 
     fn rerun(&self, lane: &LaneId, case: Option<&Case>) -> Option<String> {
@@ -53,9 +56,10 @@ const SCREEN_ROWS: usize = 23;
 pub fn write(story: &Story, options: &Options<'_>, out: &mut dyn Write) -> io::Result<()> {
     let style = &options.style;
     let verdict = verdict(story, style);
-    let next = next::lines(story, options);
-    let failures = failures::lines(story, options);
-    let facts = facts::lines(story, style);
+    let told = story.diagnoses();
+    let next = next::lines(story, told, options);
+    let failures = failures::lines(story, told, options);
+    let facts = facts::lines(story, told, style);
     let rows = SCREEN_ROWS.saturating_sub(height(&verdict, style) + height(&next, style) + 3);
     let lanes = lanes::table(story, style, rows.clamp(3, 12));
     let parts = [&verdict, &failures, &facts, &lanes, &next];
@@ -99,7 +103,7 @@ fn verdict(story: &Story, style: &Style) -> Vec<String> {
             (_, 0) => format!("{passed} had passed, none was red"),
             (_, red) => format!("{passed} had passed, {red} red"),
         };
-        lines.extend(indented(&format!("this is not a red test; {so_far}"), Tone::Plain, style));
+        lines.extend(indented(&format!("{}; {so_far}", not_a_red_test(story)), Tone::Plain, style));
     }
     lines
 }

@@ -3,6 +3,7 @@
 use testbed_model::event::{StackFailure, StackFailureCause};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::stack::Millis;
+use testbed_model::triage::{Cause, Diagnosis, Subject};
 
 use crate::quantity::{count, duration};
 use crate::story::{ServicePhase, Story};
@@ -79,24 +80,56 @@ pub fn sentence(story: &Story) -> String {
     }
 }
 
-/// The environment's fault in one sentence; none where it did not break.
+/// The environment's fault in one sentence; none where it did not break. A service that crashed by itself is the product's
+/// fault, unless it kept its stack from coming up: without one there is no verdict.
 pub fn environment_fault(story: &Story) -> Option<String> {
+    let told = story.diagnoses();
+    let excuses = |one: Option<&Diagnosis>| one.is_none_or(|one| one.cause.excuses());
     let stack = story.stacks.iter().find_map(|stack| {
         let failure = stack.failure.as_ref()?;
         Some(format!("stack `{}` did not come up: {}", stack.name, fault(failure)))
     });
     let dead = || {
-        story.dead_services().next().map(|(stack, service)| {
+        // What dies after the first is a consequence, of which nothing is told.
+        let mut dead = story.dead_services().filter(|(stack, service)| {
+            told.of_service(&stack.name, &service.name).is_some_and(|one| one.cause.excuses())
+        });
+        dead.next().map(|(stack, service)| {
             format!("`{}` of stack `{}` {}", service.name, stack.name, exited(&service.phase))
         })
     };
-    let lane =
-        || {
-            story.lanes.iter().filter(|lane| lane.environment_failed()).find_map(|lane| {
-                lane.failure.as_ref().map(|failure| format!("{}: {}", lane.id, failure.message))
-            })
-        };
-    stack.or_else(dead).or_else(lane)
+    let lane = || {
+        let mut lost = story.lanes.iter().filter(|lane| {
+            let one = told.of_lane(&lane.id);
+            (lane.environment_failed() && excuses(one)) || one.is_some_and(|one| one.cause.excuses())
+        });
+        lost.find_map(|lane| lane.failure.as_ref().map(|failure| format!("{}: {}", lane.id, failure.message)))
+    };
+    let case = || {
+        let mut cases = told.all().iter().filter(|one| one.cause.excuses());
+        cases.find_map(|one| match &one.subject {
+            Subject::Case { lane, case } => {
+                let shown =
+                    one.evidence.first().map(|first| format!(": {}", first.quote)).unwrap_or_default();
+                Some(format!("{case} ({lane}): {}{shown}", one.because))
+            }
+            _ => None,
+        })
+    };
+    stack.or_else(dead).or_else(lane).or_else(case)
+}
+
+/// What a run without a verdict says of the code under test: nothing, unless it is the product itself that did not come up.
+pub fn not_a_red_test(story: &Story) -> &'static str {
+    let told = story.diagnoses();
+    let crashed = told.all().iter().any(|one| {
+        one.cause == Cause::Product && matches!(one.subject, Subject::Stack(_) | Subject::Service { .. })
+    });
+    match (crashed, told.red_by_themselves()) {
+        (true, _) => "the product is at fault, not what surrounds it",
+        (false, 0) => "this is not a red test",
+        (false, _) => "the environment broke, and cases are red for reasons of their own",
+    }
 }
 
 /// What is at fault that a stack did not come up: the service and what happened to it.

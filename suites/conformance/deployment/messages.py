@@ -25,12 +25,12 @@ class Tap:
 
     async def settle(self) -> None:
         """Wait until the server has delivered all that it had when this was called."""
-        await self._client.flush(timeout=5)
+        await self._client.flush(timeout=20)
 
 
 async def connect(url: str) -> Client:
     """Connect without retries: a server that is not there is a failure now."""
-    return await nats.connect(url, allow_reconnect=False, connect_timeout=5, max_reconnect_attempts=0)
+    return await nats.connect(url, allow_reconnect=False, connect_timeout=20, max_reconnect_attempts=0)
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def listen(url: str, subject: str) -> AsyncIterator[Tap]:
         tap = Tap(client)
         await client.subscribe(subject, cb=tap.take)
         # The subscription holds once the server has answered after it.
-        await client.flush(timeout=5)
+        await client.flush(timeout=20)
         yield tap
     finally:
         await client.close()

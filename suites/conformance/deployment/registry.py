@@ -9,7 +9,7 @@ from etcd3gw.client import Etcd3Client
 
 INSTANCES = "v1/instances/"
 MODELS = "v1/mdc/"
-TIMEOUT_S = 5
+TIMEOUT_S = 20
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Waiting for a condition, never for a time."""
+"""Waiting for a condition, never for a time.
+
+The time given is where hope ends, not what is asserted: how busy a machine is must not decide a verdict.
+"""
 
 import asyncio
 import time
@@ -9,7 +12,7 @@ Value = TypeVar("Value")
 
 
 async def eventually(
-    read: Callable[[], Awaitable[Value]], holds: Callable[[Value], bool], *, what: str, within_s: float = 10.0
+    read: Callable[[], Awaitable[Value]], holds: Callable[[Value], bool], *, what: str, within_s: float = 30.0
 ) -> Value:
     """Read until the value satisfies the condition, and return it; fail with the last value otherwise."""
     deadline, pause_s = time.monotonic() + within_s, 0.005

@@ -92,7 +92,7 @@ async def test_in_flight_rises_with_open_streams_and_falls_back(frontend):
         await second.next()
         assert await in_flight() == 2
         await asyncio.gather(first.rest(), second.rest())
-    await eventually(in_flight, lambda count: count == 0, what="nothing in flight", within_s=5)
+    await eventually(in_flight, lambda count: count == 0, what="nothing in flight")
 
 
 async def test_served_model_is_marked_ready(frontend):

@@ -75,7 +75,7 @@ async def test_prefill_worker_announces_a_bootstrap_port_that_answers(registry, 
     (card,) = [entry.document for entry in await registry.models() if entry.document["instance_id"] == identity]
     meeting = card["card_json"]["runtime_config"]["disaggregated_endpoint"]
     opening = asyncio.open_connection(meeting["bootstrap_host"], meeting["bootstrap_port"])
-    _, writer = await asyncio.wait_for(opening, timeout=5)
+    _, writer = await asyncio.wait_for(opening, timeout=20)
     writer.close()
     await writer.wait_closed()
 
@@ -104,10 +104,10 @@ async def test_prompts_are_routed_by_the_prefill_workers_cache(frontend):
 async def test_without_prefill_the_model_is_not_ready_and_says_what_is_missing(frontend, prefill, stack_control):
     await asyncio.to_thread(stack_control.stop, prefill.name)
     document = await eventually(
-        lambda: readiness(frontend), lambda document: not document["ready"], what="model not ready", within_s=5
+        lambda: readiness(frontend), lambda document: not document["ready"], what="model not ready"
     )
     (namespace,) = document["namespaces"].values()
     assert namespace["missing_worker_types"] == ["prefill"]
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         response = await frontend.http.post(CHAT, json=frontend.chat_body())
     assert response.status_code == 503

@@ -42,7 +42,7 @@ async def test_engines_own_metrics_count_requests_and_tokens(frontend, fleet, en
     before = await observed()
     await asyncio.gather(*(frontend.chat(fresh(), max_tokens=10) for _ in range(6)))
     expected = [before[0] + 6, before[1] + 6 * 9]
-    await eventually(observed, lambda counts: counts == expected, what=f"{engine}'s counts at {expected}", within_s=5)
+    await eventually(observed, lambda counts: counts == expected, what=f"{engine}'s counts at {expected}")
 
 
 @pytest.mark.parametrize("engine", ENGINES)
@@ -70,5 +70,5 @@ async def test_known_prompts_are_found_in_whole_blocks(frontend, engine):
         return prompt_tokens - hits <= 2 * BLOCKS[engine]
 
     await frontend.chat(prompt)
-    hits, _ = await eventually(ask_again, nearly_all, what="all but the last blocks known", within_s=5)
+    hits, _ = await eventually(ask_again, nearly_all, what="all but the last blocks known")
     assert hits % BLOCKS[engine] == 0

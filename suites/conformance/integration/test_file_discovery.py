@@ -48,4 +48,4 @@ async def test_stopped_worker_takes_its_file_with_it(frontend, fleet, stack_cont
     identity = await leaving.instance()
     before = await ids(frontend)
     await asyncio.to_thread(stack_control.stop, leaving.name)
-    await eventually(lambda: ids(frontend), lambda now: now == before - {identity}, what="file gone", within_s=5)
+    await eventually(lambda: ids(frontend), lambda now: now == before - {identity}, what="file gone")

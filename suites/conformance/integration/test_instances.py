@@ -43,7 +43,7 @@ async def test_advertised_tcp_addresses_accept_connections(frontend):
     assert len(addresses) == len(await frontend.instances())
     for address in addresses:
         host, port = address.rsplit(":", 1)
-        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), timeout=5)
+        _, writer = await asyncio.wait_for(asyncio.open_connection(host, int(port)), timeout=20)
         writer.close()
         await writer.wait_closed()
 
@@ -64,7 +64,7 @@ async def test_stopped_worker_vanishes_while_the_other_serves_on(frontend, fleet
     async def ask_without_pause():
         while not enough.is_set():
             body = frontend.chat_body(fresh(), nvext={"extra_fields": ["worker_id"]})
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(20):
                 response = await frontend.http.post(CHAT, json=body)
             statuses.append(response.status_code)
             if response.status_code == 200:
@@ -73,9 +73,7 @@ async def test_stopped_worker_vanishes_while_the_other_serves_on(frontend, fleet
     asking = asyncio.create_task(ask_without_pause())
     try:
         await asyncio.to_thread(stack_control.stop, leaving.name)
-        await eventually(
-            lambda: known_ids(frontend), lambda ids: ids == {staying_id}, what="stopped worker gone", within_s=5
-        )
+        await eventually(lambda: known_ids(frontend), lambda ids: ids == {staying_id}, what="stopped worker gone")
     finally:
         enough.set()
         await asking
@@ -93,7 +91,7 @@ async def test_restarted_worker_is_a_new_instance_and_gets_work(frontend, fleet,
     await asyncio.to_thread(stack_control.stop, leaving.name)
     await asyncio.to_thread(stack_control.start, leaving.name)
     ids = await eventually(
-        lambda: known_ids(frontend), lambda ids: len(ids) == 2 and old_id not in ids, what="new instance", within_s=20
+        lambda: known_ids(frontend), lambda ids: len(ids) == 2 and old_id not in ids, what="new instance"
     )
     assert staying_id in ids
 
@@ -107,12 +105,12 @@ async def test_restarted_worker_is_a_new_instance_and_gets_work(frontend, fleet,
 @pytest.mark.needs(control=True, mode="agg", workers_at_least=2)
 async def test_without_workers_the_model_is_gone_and_requests_fail_at_once(frontend, fleet, stack_control):
     await asyncio.gather(*(asyncio.to_thread(stack_control.stop, worker.name) for worker in fleet))
-    await eventually(lambda: known_ids(frontend), lambda ids: not ids, what="no instance left", within_s=5)
+    await eventually(lambda: known_ids(frontend), lambda ids: not ids, what="no instance left")
 
     async def models():
         return (await frontend.http.get("/v1/models")).json()["data"]
 
-    await eventually(models, lambda listed: listed == [], what="model no longer listed", within_s=5)
-    async with asyncio.timeout(5):
+    await eventually(models, lambda listed: listed == [], what="model no longer listed")
+    async with asyncio.timeout(20):
         response = await frontend.http.post(CHAT, json=frontend.chat_body())
     assert response.status_code in (404, 503)

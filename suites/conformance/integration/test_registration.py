@@ -74,12 +74,12 @@ async def test_announcement_reaches_the_frontend_and_ends_with_its_lease(registr
         return any(instance["instance_id"] == identity for instance in await frontend.instances())
 
     assert not await is_seen()
-    lease = await registry.announce(f"v1/instances/dynamo/conformance/generate/{identity:x}", document, ttl_s=30)
+    lease = await registry.announce(f"v1/instances/dynamo/conformance/generate/{identity:x}", document, ttl_s=300)
     try:
-        await eventually(is_seen, bool, what="announced instance seen", within_s=5)
+        await eventually(is_seen, bool, what="announced instance seen")
     finally:
         await registry.revoke(lease)
-    await eventually(is_seen, lambda seen: not seen, what="instance gone with its lease", within_s=5)
+    await eventually(is_seen, lambda seen: not seen, what="instance gone with its lease")
 
 
 @pytest.mark.needs(control=True)
@@ -93,6 +93,6 @@ async def test_stopped_worker_leaves_nothing_in_the_registry(registry, fleet, st
     async def left_behind():
         return [entry.key for entry in await registry.entries("v1/") if entry.lease == lease]
 
-    await eventually(left_behind, lambda keys: keys == [], what="entries gone", within_s=5)
+    await eventually(left_behind, lambda keys: keys == [], what="entries gone")
     assert set(await registry.generating()) == staying
     assert await registry.time_to_live(lease) <= 0

@@ -6,7 +6,8 @@ event                  keys beside ``event``
 ``collected``          ``cases``: list of ``id``, ``file``, ``line``, ``markers``; ``deselected``: how many
 ``collect_error``      ``file``, ``message``, ``longrepr``
 ``collect_skipped``    ``file``, ``reason``: a module that skips itself as a whole
-``started``            ``id``, ``file``, ``line``, ``attempt``, ``worker`` (none where cases are distributed)
+``started``            ``id``, ``file``, ``line``, ``attempt``, ``worker`` (none where cases are distributed),
+                       ``at_us``: microseconds since the epoch
 ``finished``           ``id``, ``outcome``, ``phase``, ``attempt``, ``duration_s``, ``timed_out``, ``message``,
                        ``longrepr``, ``reason``, ``stdout``, ``stderr``, ``log``, ``file``, ``line``, ``worker``
 ``internal_error``     ``message``
@@ -24,6 +25,7 @@ import contextlib
 import json
 import shutil
 import tempfile
+import time
 from pathlib import Path
 from typing import Dict, List, MutableMapping, Optional
 
@@ -128,7 +130,8 @@ class Narrator:
             # A case that is repeated starts again; its log knows which attempt this is.
             case = self._cases.setdefault(nodeid, CaseLog(nodeid, location))
             worker = None if distributes(self._config) else "main"
-            self._events.write({"event": "started", "worker": worker, "attempt": case.attempt, **case.place()})
+            at = {"at_us": time.time_ns() // 1000}
+            self._events.write({"event": "started", "worker": worker, "attempt": case.attempt, **at, **case.place()})
 
     def pytest_runtest_logreport(self, report):
         """Take a phase's report; after a crash no sign of the case's end will come."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 
 import pytest
 
@@ -40,9 +41,12 @@ def the_end(events):
 
 
 def test_a_session_is_told_in_order(narrate):
+    before = time.time()
     events = narrate("def test_a(): pass\ndef test_b(): pass\n")
     assert kinds(events) == ["collected", "started", "finished", "started", "finished", "session_finished"]
     assert events[-1]["exit_code"] == 0
+    starts = [event["at_us"] for event in events if event["event"] == "started"]
+    assert before * 1e6 <= starts[0] <= starts[1] <= time.time() * 1e6
     assert [event["id"] for event in events[1:5]] == ["test_it.py::test_a"] * 2 + ["test_it.py::test_b"] * 2
 
 
@@ -169,7 +173,7 @@ def test_a_file_that_skips_itself_is_told_of(narrate):
 
 def test_a_timeout_is_told_apart_from_a_failure(narrate):
     pytest.importorskip("pytest_timeout")
-    end = the_end(narrate("import pytest, time\n@pytest.mark.timeout(0.1)\ndef test_a():\n    time.sleep(5)\n"))
+    end = the_end(narrate("import pytest, time\n@pytest.mark.timeout(2)\ndef test_a():\n    time.sleep(60)\n"))
     assert (end["outcome"], end["timed_out"]) == ("failed", True)
 
 

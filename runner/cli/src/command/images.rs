@@ -7,9 +7,10 @@ use testbed_engine::configuration;
 use testbed_engine::docker::Daemon;
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
-use testbed_engine::image::{Freshness, Images, MissingTools, Provided, Providing};
+use testbed_engine::image::{Freshness, Images, MissingTools, Provided, Providing, Update};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::project;
+use tokio_util::sync::CancellationToken;
 
 use crate::args::{ImagesArgs, ImagesVerb};
 use crate::failure::{Bug, Failure};
@@ -34,6 +35,7 @@ pub async fn images(settings: &Settings, args: &ImagesArgs) -> Result<ExitCode, 
             }
             Ok(ExitCode::Passed)
         }
+        ImagesVerb::Update { names, check, json } => update(&images, names, *check, *json).await,
         ImagesVerb::Export { file, names } => export(settings, &images, names, file).await,
         ImagesVerb::Import { file } => import(settings, &images, file).await,
     }
@@ -58,6 +60,29 @@ async fn list(images: &Images, json: bool) -> Result<ExitCode, Failure> {
     }
     super::print(&out)?;
     Ok(ExitCode::Passed)
+}
+
+async fn update(images: &Images, names: &[String], check: bool, json: bool) -> Result<ExitCode, Failure> {
+    let daemon = Daemon::connect().await?;
+    let way = if check { Update::Look } else { Update::Write };
+    let changes = images.update(&daemon, names, way, &CancellationToken::new()).await?;
+    if json {
+        super::print_json(&changes)?;
+    } else {
+        let mut out = String::new();
+        for change in &changes {
+            let _ = writeln!(out, "{}: {}", change.file, change.what);
+            let lines = [("-", &change.old), ("+", &change.new)];
+            for (sign, pin) in lines.into_iter().filter_map(|(sign, pin)| Some((sign, pin.as_ref()?))) {
+                let _ = writeln!(out, "  {sign} {pin}");
+            }
+        }
+        if changes.is_empty() {
+            out.push_str("every pin is the newest\n");
+        }
+        super::print(&out)?;
+    }
+    Ok(if check && !changes.is_empty() { ExitCode::TestFailed } else { ExitCode::Passed })
 }
 
 async fn verify(images: &Images, names: &[String], json: bool) -> Result<ExitCode, Failure> {
@@ -126,13 +151,31 @@ async fn export(
 ) -> Result<ExitCode, Failure> {
     let names: Vec<String> =
         if names.is_empty() { images.with_recipe().map(str::to_owned).collect() } else { names.to_vec() };
+    export_quietly(settings, images, &names, file).await?;
+    super::print(&format!("{} images in {}\n", names.len(), file.display()))?;
+    Ok(ExitCode::Passed)
+}
+
+/// Writes images to a file for a caller that tells of it itself.
+pub(super) async fn export_quietly(
+    settings: &Settings,
+    images: &Images,
+    names: &[String],
+    file: &Path,
+) -> Result<(), Failure> {
     let step = async |daemon: &Daemon, how: &Providing| {
-        images.export(daemon, &names, file, how).await?;
+        images.export(daemon, names, file, how).await?;
         Ok(Vec::new())
     };
     with_progress(settings, step, MissingTools::Name, Freshness::Reuse).await?;
-    super::print(&format!("{} images in {}\n", names.len(), file.display()))?;
-    Ok(ExitCode::Passed)
+    Ok(())
+}
+
+/// Loads images from a file for a caller that tells of it itself.
+pub(super) async fn import_quietly(settings: &Settings, images: &Images, file: &Path) -> Result<(), Failure> {
+    let step = async |daemon: &Daemon, how: &Providing| Ok(images.import(daemon, file, how).await?);
+    with_progress(settings, step, MissingTools::Name, Freshness::Reuse).await?;
+    Ok(())
 }
 
 async fn import(settings: &Settings, images: &Images, file: &Path) -> Result<ExitCode, Failure> {

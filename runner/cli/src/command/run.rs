@@ -2,82 +2,49 @@
 
 use testbed_engine::docker::Daemon;
 use testbed_engine::durations;
-use testbed_engine::events::Events;
-use testbed_engine::host::clock::Clock;
-use testbed_engine::schedule::RunOutcome;
-use testbed_engine::store::Store;
-use testbed_model::event::Event;
+use testbed_engine::exec::rounds::Repeat;
+use testbed_engine::stack;
 use testbed_model::exit_code::ExitCode;
-use testbed_model::lane::LaneId;
 use testbed_model::plan::{Plan, SkipGroup, SkipReason};
-use testbed_model::record::Manifest;
 use testbed_model::tier::Tier;
-use testbed_model::verdict;
 
-use crate::args::RunArgs;
-use crate::budgeting::{self, Forecast};
+use crate::args::{Keep, RunArgs};
+use crate::budgeting::Forecast;
 use crate::collection::{self, Ask};
-use crate::execution;
-use crate::failure::{Bug, Failure};
+use crate::failure::Failure;
+use crate::keeping;
+use crate::performing::{self, Manner, Performed};
 use crate::plan_file;
 use crate::preparation::{Decided, Preparation};
-use crate::recording;
-use crate::run_session::{RunSession, missing_tools};
+use crate::run_session::missing_tools;
 use crate::settings::Settings;
-use crate::telling::{Show, Telling};
+use crate::standing;
+use crate::telling::Show;
 
 /// Runs a tier.
 pub async fn run(settings: &Settings, args: &RunArgs) -> Result<ExitCode, Failure> {
-    let clock = Clock::start();
-    let (mut preparation, decided) = decide(settings, args).await?;
-    let Decided { plan, remarks, budgets, .. } = decided;
-    let tier = plan.tier;
-    let daemon = Daemon::connect().await?;
-    preparation.facts.daemon = Some(daemon.facts().await?);
-    let (events, receiver) = Events::channel(clock);
-    let session = RunSession::begin(daemon, events)?;
-    let mut manifest = recording::manifest(&session.run, &plan, preparation.facts.clone())?;
-    let store = Store::create(&settings.state, &session.run, Some(&plan), &manifest)?;
-    let started = started(&session, &plan, &manifest, &store);
-    let show = if args.json { Show::Json } else { Show::Progress };
-    let telling = Telling::begin(receiver, show, settings.screen, Some(store), session.cancel.clone());
-    session.events.emit(started);
-    for message in remarks {
-        session.events.emit(Event::Warning { message, hint: None });
+    let clock = performing::clock();
+    if let Some(run) = &args.within {
+        // Known at once, and before any tool is asked for its cases.
+        standing::all_of(&stack::standing(&Daemon::connect().await?).await?, run)?;
     }
-
-    let missing = missing_tools(args.yes);
-    let result = execution::execute(settings, &preparation, &plan, &session, missing, &mut manifest).await;
-    let (outcome, failure) = match result {
-        Ok(outcome) => (outcome, None),
-        Err(failure) => (RunOutcome::default(), Some(failure)),
+    let (preparation, decided) = decide(settings, args).await?;
+    let keep_until = match args.keep {
+        Keep::Never => None,
+        Keep::OnFailure => Some(keeping::until("--keep-for", &args.keep_for)?),
     };
-    let overruns = budgeting::overruns(&plan, &budgets, clock.elapsed_ms(), &outcome.took);
-    for message in budgeting::messages(&overruns) {
-        session.events.emit(Event::Warning { message, hint: None });
-    }
-    let code = match exit_code(&outcome, failure.as_ref(), session.is_interrupted()) {
-        ExitCode::Passed if args.enforce_budget && !overruns.is_empty() => ExitCode::BudgetExceeded,
-        code => code,
+    let manner = Manner {
+        show: if args.json { Show::Json } else { Show::Progress },
+        missing: missing_tools(args.yes),
+        enforce_budget: args.enforce_budget,
+        learn: !is_share(&decided.plan, args),
+        keep_until,
+        sampling: !args.no_samples,
+        within: args.within.clone(),
+        repeat: repeat(args),
     };
-    if !is_share(&plan, args) {
-        learn(settings, &plan, &outcome);
-    }
-    if let Some(failure) = &failure {
-        session.events.emit(failure.event());
-    }
-    let took_ms = clock.elapsed_ms();
-    let run = session.run.clone();
-    session.events.emit(Event::RunFinished { run, counts: outcome.counts, exit_code: code, took_ms });
-    session.end();
-
-    let mut told = telling.end().await.map_err(|error| Bug(error.to_string()))?;
-    if let Some(unwritten) = told.unwritten.take() {
-        return Err(unwritten.into());
-    }
-    told.warn_of_silenced(&settings.screen.style);
-    recording::complete(&mut told, &mut manifest, outcome.counts, code)?;
-    recording::summarize(&told, show, settings.screen, tier)?;
+    let Performed { code, failure, .. } =
+        performing::perform(settings, preparation, decided, manner, clock).await?;
     match failure {
         Some(failure) if code != ExitCode::Interrupted => Err(failure),
         _ => Ok(code),
@@ -106,37 +73,18 @@ async fn decide(settings: &Settings, args: &RunArgs) -> Result<(Preparation, Dec
     Ok((preparation, decided))
 }
 
+/// How often cases are executed. Looking for a red one ends with it, with a signal, or after so many rounds.
+fn repeat(args: &RunArgs) -> Repeat {
+    match (args.repeat, args.until_fail) {
+        (times, true) => Repeat::UntilRed(times.unwrap_or(u32::MAX)),
+        (Some(times), false) if times > 1 => Repeat::Times(times),
+        _ => Repeat::Once,
+    }
+}
+
 /// Whether the run is one share of several. Cases are dealt out by how long they took before, so what one share has learned must
 /// not change what the next one is dealt: a case that moves from one to the other would be executed twice, or never.
 fn is_share(plan: &Plan, args: &RunArgs) -> bool {
     let is_of_other = |group: &SkipGroup| matches!(group.reason, SkipReason::OtherShard { .. });
     args.choice.shard.is_some() || plan.skips.iter().any(is_of_other)
-}
-
-/// Keeps how long cases took, for the next plan. That it cannot be kept is no failure of this run.
-fn learn(settings: &Settings, plan: &Plan, outcome: &RunOutcome) {
-    let lessons = budgeting::lessons(plan, &outcome.took);
-    let _ = durations::learn(&settings.state, lessons.iter().map(|(case, millis)| (case.as_str(), *millis)));
-}
-
-/// The first event: what is going to happen.
-fn started(session: &RunSession, plan: &Plan, manifest: &Manifest, store: &Store) -> Event {
-    Event::RunStarted {
-        run: session.run.clone(),
-        tier: Some(plan.tier),
-        plan: manifest.plan.clone(),
-        profiles: plan.stacks.iter().map(|stack| stack.profile.clone()).collect(),
-        lanes: plan.lanes.iter().map(|lane| lane.id.clone()).collect::<Vec<LaneId>>(),
-        skipped: plan.skipped.clone(),
-        folder: recording::folder(store),
-    }
-}
-
-/// A failure has a code of its own; an interrupt outranks it, for what was interrupted may well fail.
-fn exit_code(outcome: &RunOutcome, failure: Option<&Failure>, interrupted: bool) -> ExitCode {
-    match failure {
-        _ if interrupted => ExitCode::Interrupted,
-        Some(failure) => failure.exit_code(),
-        None => verdict::exit_code(&outcome.counts, outcome.damage),
-    }
 }

@@ -4,42 +4,24 @@ use std::fmt::Write as _;
 
 use testbed_engine::docker::Daemon;
 use testbed_engine::events::Events;
-use testbed_engine::host::clock::{self, Clock};
+use testbed_engine::host::clock::Clock;
 use testbed_engine::stack::{self, LiveStack, StackHealth};
 use testbed_model::exit_code::ExitCode;
-use testbed_model::hint::Hint;
 use testbed_model::plan::placed_stack;
 use testbed_model::stack::Stack;
 
 use crate::args::UpArgs;
 use crate::failure::{Bug, Failure};
+use crate::keeping;
 use crate::mounts;
 use crate::preparation::Preparation;
 use crate::run_session::{AGENT_IMAGE, RunSession, agent_binary, missing_tools};
 use crate::settings::Settings;
 use crate::telling::{Show, Telling};
 
-/// A duration on the command line is not one.
-#[derive(Debug, thiserror::Error)]
-#[error("`--keep {text}`: {cause}")]
-struct BadDuration {
-    text: String,
-    cause: jiff::Error,
-}
-
-impl Hint for BadDuration {
-    fn hint(&self) -> Option<String> {
-        Some("say it as in `--keep 90m` or `--keep 4h`".into())
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::Usage
-    }
-}
-
 /// Brings the stack up and holds it.
 pub async fn up(settings: &Settings, args: &UpArgs) -> Result<ExitCode, Failure> {
-    let keep_until = if args.detach { Some(keep_until(&args.keep)?) } else { None };
+    let keep_until = if args.detach { Some(keeping::until("--keep", &args.keep)?) } else { None };
     let preparation = Preparation::read(settings, std::slice::from_ref(&args.profile)).await?;
     let stack = placed_stack(
         &preparation.stack(&args.profile)?,
@@ -63,12 +45,6 @@ pub async fn up(settings: &Settings, args: &UpArgs) -> Result<ExitCode, Failure>
     }
 }
 
-fn keep_until(text: &str) -> Result<jiff::Timestamp, BadDuration> {
-    let bad = |cause| BadDuration { text: text.to_owned(), cause };
-    let span: jiff::SignedDuration = text.parse().map_err(bad)?;
-    clock::now().checked_add(span).map_err(bad)
-}
-
 async fn hold(
     args: &UpArgs,
     preparation: &Preparation,
@@ -82,7 +58,8 @@ async fn hold(
     images.sort();
     images.dedup();
     session.images(&preparation.images, &images, missing_tools(args.yes)).await?;
-    let context = session.stack_context(&preparation.images, keep_until)?;
+    // Nobody keeps what would be measured.
+    let context = session.stack_context(&preparation.images, false, keep_until)?;
     let live = stack::up(&session.daemon, stack, &context, &session.events, &session.cancel).await?;
     if args.detach {
         super::print(&endpoints(stack, &live, session))?;

@@ -125,6 +125,12 @@ pub fn kill(container: &str) {
     assert_eq!(answer.status, 204, "{}", answer.body);
 }
 
+/// Sends a container's first process a signal, as nobody of the run would.
+pub fn signal(container: &str, signal: &str) {
+    let answer = request("POST", &format!("/containers/{container}/kill?signal={signal}"));
+    assert_eq!(answer.status, 204, "{}", answer.body);
+}
+
 /// When the container of a run's service died, in seconds since the epoch, as the daemon itself tells it.
 pub fn died(run: &str, service: &str, since: f64) -> f64 {
     let labels = [format!("{RUN}={run}"), format!("dev.testbed.service={service}")];

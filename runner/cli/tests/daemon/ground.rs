@@ -73,6 +73,12 @@ impl Ground {
         Self { site: self.site.without(path), ..self }
     }
 
+    /// With a link to a file or folder of the repository.
+    #[must_use]
+    pub fn with_link(self, path: &str, target: &str) -> Self {
+        Self { site: self.site.with_link(path, target), ..self }
+    }
+
     /// Both in a folder of another name.
     #[must_use]
     pub fn renamed(self, name: &str) -> Self {

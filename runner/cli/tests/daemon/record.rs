@@ -9,9 +9,10 @@ use testbed_model::exit_code::ExitCode;
 
 use crate::cases::{Fate, Suite, counts};
 use crate::ground::Ground;
+use crate::running::Running;
 
 /// Events that have files of their own and are not in the journal.
-const LINES: [&str; 2] = ["service_log", "lane_output"];
+const LINES: [&str; 3] = ["service_log", "lane_output", "sampled"];
 
 /// Every file of a folder, but Testbed's own, with its content.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -58,8 +59,12 @@ fn a_green_run_leaves_a_whole_record_and_an_untouched_project() {
     // The events are numbered without a gap, and the journal holds them but for lines of logs.
     let numbers: Vec<u64> = run.events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
     assert_eq!(numbers, (0..numbers.len() as u64).collect::<Vec<_>>());
-    let journal: Vec<Value> =
-        ground.record("events.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let unsummed = |line: &str| {
+        let mut event: Value = serde_json::from_str(line).unwrap();
+        assert!(event.as_object_mut().unwrap().remove("crc32").is_some(), "{line}");
+        event
+    };
+    let journal: Vec<Value> = ground.record("events.jsonl").lines().map(unsummed).collect();
     let kept: Vec<Value> =
         run.events.iter().filter(|event| LINES.iter().all(|name| event["event"] != *name)).cloned().collect();
     assert_eq!(journal, kept);
@@ -109,4 +114,22 @@ fn the_summary_is_for_people_and_goes_to_standard_error() {
         assert!(ended.err.contains(part), "no `{part}`:\n{}", ended.err);
     }
     assert!(!ended.err.contains('\u{1b}'), "no colours where there is no terminal");
+}
+
+#[test]
+fn github_actions_gets_annotations_and_a_summary_without_being_asked() {
+    let ground = Ground::small(&Suite(&[Fate::Passes, Fate::Fails("wrong answer")]).text());
+    let summary = ground.path().join("summary.md");
+    fs::write(&summary, "of an earlier step\n").unwrap();
+    let mut command = ground.command(["premerge", "--json"]);
+    command.env("GITHUB_ACTIONS", "true").env("GITHUB_STEP_SUMMARY", &summary);
+    let run = Running::start(&mut command).end();
+    assert_eq!(run.code, ExitCode::TestFailed, "{}", run.err);
+    let annotation = run.err.lines().find(|line| line.starts_with("::error ")).unwrap();
+    assert!(annotation.contains("file=tests/test_small.py,line="), "{annotation}");
+    assert!(annotation.contains("wrong answer"), "{annotation}");
+    let text = fs::read_to_string(summary).unwrap();
+    assert!(text.starts_with("of an earlier step\n") && text.contains("wrong answer"), "{text}");
+    // What it was given is what the record gives at any time later.
+    assert!(text.ends_with(&ground.testbed(["report", "--format", "markdown"]).out));
 }

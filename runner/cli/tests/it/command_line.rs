@@ -8,19 +8,31 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::{Site, command};
 
 /// Every verb that a person can see, with the verbs below it.
-const VERBS: [&[&str]; 15] = [
+const VERBS: [&[&str]; 27] = [
     &["run"],
     &["plan"],
     &["list"],
     &["check"],
     &["up"],
     &["down"],
+    &["shell"],
     &["images"],
     &["images", "list"],
     &["images", "build"],
     &["images", "verify"],
+    &["images", "update"],
     &["images", "export"],
     &["images", "import"],
+    &["report"],
+    &["repro"],
+    &["bundle"],
+    &["merge"],
+    &["history"],
+    &["history", "import"],
+    &["history", "merge"],
+    &["history", "quarantine"],
+    &["doctor"],
+    &["ci"],
     &["gc"],
     &["schema"],
     &["completions"],
@@ -63,6 +75,7 @@ fn the_verbs_of_help_are_the_ones_tested_here() {
     };
     assert_eq!(verbs(&[]), below(&[]));
     assert_eq!(verbs(&["images"]), below(&["images"]));
+    assert_eq!(verbs(&["history"]), below(&["history"]));
 }
 
 #[test]

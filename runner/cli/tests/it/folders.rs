@@ -7,20 +7,35 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::Site;
 
 #[test]
-fn outside_of_a_checkout_the_way_in_is_named() {
-    insta::assert_snapshot!(Site::empty().refuses(["plan"], ExitCode::Usage), @r"
-    error: no `envs/default.toml` in `[site]` or above it
-    hint: start inside a checkout of Testbed, or name it with `--root PATH` or TESTBED_ROOT
-    ");
+fn outside_of_a_checkout_the_runners_own_configuration_is_in_force() {
+    let site = Site::empty().with("project/tests/unit/test_x.py", "def test_x():\n    pass\n");
+    let plan = || {
+        let mut plan = site.command(["plan", "--no-collect", "--json"]);
+        plan.current_dir(site.path().join("project")).env("XDG_CACHE_HOME", site.path().join("cache"));
+        site.ended(&mut plan)
+    };
+    let (first, second) = (plan(), plan());
+    assert_eq!((first.code(), second.code()), (ExitCode::Passed, ExitCode::Passed), "{}", first.told());
+    assert_eq!(first.out, second.out);
+    let unpacked: Vec<_> = fs::read_dir(site.path().join("cache/testbed")).unwrap().flatten().collect();
+    assert_eq!(unpacked.len(), 1, "{unpacked:?}");
+    let carried = fs::read(unpacked[0].path().join("envs/default.toml")).unwrap();
+    assert_eq!(carried, fs::read(crate::site::repository().join("envs/default.toml")).unwrap());
+
+    fs::write(site.path().join("file"), "").unwrap();
+    let mut nowhere = site.command(["plan"]);
+    nowhere.env("XDG_CACHE_HOME", site.path().join("file"));
+    let told = site.refused(&mut nowhere, ExitCode::Usage);
+    assert!(
+        told.starts_with("error: cannot put Testbed's own configuration into `[site]/file/testbed/root-"),
+        "{told}"
+    );
+    assert!(told.contains("hint: make it writable, set XDG_CACHE_HOME"), "{told}");
 }
 
 #[test]
 fn a_root_without_profiles_is_named() {
     let site = Site::small().without("envs");
-    insta::assert_snapshot!(site.refuses(["plan"], ExitCode::Usage), @r"
-    error: no `envs/default.toml` in `[site]` or above it
-    hint: start inside a checkout of Testbed, or name it with `--root PATH` or TESTBED_ROOT
-    ");
     insta::assert_snapshot!(site.refuses(["plan", "--root", "."], ExitCode::Usage), @r"
     error: cannot read `[site]/envs`: No such file or directory (os error 2)
     hint: restore it, or name another folder by `--root PATH`

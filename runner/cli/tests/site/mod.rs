@@ -223,6 +223,8 @@ pub fn command<I: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Ite
         "LC_ALL",
         "LC_CTYPE",
         "CI",
+        "GITHUB_ACTIONS",
+        "GITHUB_STEP_SUMMARY",
         "TESTBED_ROOT",
         "TESTBED_SUBNETS",
     ];

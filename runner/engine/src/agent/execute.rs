@@ -19,6 +19,7 @@ use self::control::Control;
 use crate::exec::job::{Job, OnFailure, Order, Said, Step, StepEnd};
 use crate::host::clock::Clock;
 use crate::host::environment;
+use crate::host::room::{self, Full};
 use crate::host::tool::{Output, Reaper};
 use crate::host::tree;
 
@@ -187,7 +188,17 @@ impl<'a, W: Write> Agent<'a, W> {
     async fn execute(&mut self, step: &Step) -> StepEnd {
         let began = self.clock.elapsed_ms();
         self.voice.say(&Said::StepStarted { step: step.id.clone() });
-        let end = self.attend(step, |voice, said| voice.say(&said)).await;
+        let tell = |voice: &mut Voice<W>, said: Said| {
+            // While what filled the disk is still there: pytest keeps the folders of its last red cases.
+            if is_red(&said) {
+                tell_of_full_disks(voice);
+            }
+            voice.say(&said);
+        };
+        let end = self.attend(step, tell).await;
+        if !end.is_success() {
+            tell_of_full_disks(self.voice);
+        }
         let took_ms = self.clock.elapsed_ms().saturating_sub(began);
         self.voice.say(&Said::StepFinished { step: step.id.clone(), end: end.clone(), took_ms });
         end
@@ -195,6 +206,19 @@ impl<'a, W: Write> Agent<'a, W> {
 
     fn grace(&self) -> Duration {
         Duration::from_millis(self.job.grace_ms)
+    }
+}
+
+/// Whether a tool tells of a case that is red.
+fn is_red(said: &Said) -> bool {
+    let Said::Event { event } = said else { return false };
+    matches!(event["outcome"].as_str(), Some("failed" | "error"))
+}
+
+/// Says of each file system that has no room that it has none.
+fn tell_of_full_disks<W: Write>(voice: &mut Voice<W>) {
+    for Full { path, total_bytes } in room::here() {
+        voice.say(&Said::Full { path, total_bytes });
     }
 }
 

@@ -6,6 +6,7 @@
 
 pub mod dns;
 pub mod message;
+mod metrics;
 mod pace;
 mod probe;
 
@@ -43,6 +44,7 @@ pub async fn main(arguments: Vec<String>) -> u8 {
 async fn read_orders(reports: &UnboundedSender<Report>) -> io::Result<()> {
     let prober = Prober::new().map_err(io::Error::other)?;
     let mut asked: HashMap<String, AbortHandle> = HashMap::new();
+    let mut looked: HashMap<String, AbortHandle> = HashMap::new();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let stopped = match serde_json::from_str::<Order>(&line) {
@@ -52,6 +54,10 @@ async fn read_orders(reports: &UnboundedSender<Report>) -> io::Result<()> {
                 asked.insert(id, asking.abort_handle())
             }
             Ok(Order::Forget { id }) => asked.remove(&id),
+            Ok(Order::Look { id, address, port }) => {
+                let looking = metrics::look(id.clone(), address, port, prober.client(), reports.clone());
+                looked.insert(id, tokio::spawn(looking).abort_handle())
+            }
             Err(e) => {
                 let _ = reports.send(Report::Trouble { message: format!("order not understood: {e}") });
                 None
@@ -61,7 +67,7 @@ async fn read_orders(reports: &UnboundedSender<Report>) -> io::Result<()> {
             stopped.abort();
         }
     }
-    for asking in asked.into_values() {
+    for asking in asked.into_values().chain(looked.into_values()) {
         asking.abort();
     }
     Ok(())

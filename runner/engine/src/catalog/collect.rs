@@ -75,7 +75,14 @@ impl Collector<'_> {
         let (assembly, decoder) = self.assembly(lane, &told).await.map_err(words)?;
         // What the tool prints concerns nobody unless it fails; then the lane's end holds its last lines.
         let (muted, _) = Events::channel(self.events.clock());
-        let drive = Drive { daemon: self.daemon, events: &muted, lane, stack: None, cancel: self.cancel };
+        let drive = Drive {
+            daemon: self.daemon,
+            events: &muted,
+            lane,
+            stack: None,
+            cancel: self.cancel,
+            rounds: None,
+        };
         let end = drive.run(&assembly, decoder).await;
         if let Some(failure) = end.failure {
             let last = failure.log.iter().rev().find(|line| !line.trim().is_empty());

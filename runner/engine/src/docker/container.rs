@@ -1,10 +1,12 @@
 //! A container's life: create, start, signal, pause, wait, remove, look.
 
+use std::time::Duration;
+
 use bollard::errors::Error as ClientError;
 use bollard::models::ContainerStateStatusEnum;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, KillContainerOptionsBuilder, RemoveContainerOptionsBuilder,
-    RestartContainerOptionsBuilder, StopContainerOptionsBuilder,
+    RestartContainerOptionsBuilder, StatsOptionsBuilder, StopContainerOptionsBuilder, TopOptionsBuilder,
 };
 use futures_util::{StreamExt, pin_mut};
 
@@ -12,6 +14,7 @@ use super::error::{self, DaemonError};
 use super::request;
 use super::spec::{ContainerId, ContainerSpec};
 use super::{Daemon, Health};
+use crate::host::control_group::Usage;
 
 /// How a container ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,6 +124,38 @@ impl Daemon {
             Err(e) => return Err(e),
         };
         Ok(ExitInfo { code, oom_killed })
+    }
+
+    /// What a container uses at this moment, from its control group; none where it does not run.
+    pub async fn usage(&self, id: &ContainerId) -> Result<Option<Usage>, DaemonError> {
+        let options = StatsOptionsBuilder::default().stream(false).one_shot(true).build();
+        let answers = self.client.stats(&id.0, Some(options));
+        pin_mut!(answers);
+        let Some(answer) = answers.next().await else { return Ok(None) };
+        let answer = answer.map_err(|e| error::doing(format!("measure container `{}`", short(id)), &e))?;
+        let cpu = answer.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage).filter(|spent| *spent > 0);
+        let memory = answer.memory_stats.unwrap_or_default();
+        let (Some(cpu), Some(used)) = (cpu, memory.usage) else { return Ok(None) };
+        // The names of control groups of version 2, and of version 1.
+        let kinds = memory.stats.unwrap_or_default();
+        let cache = kinds.get("inactive_file").or_else(|| kinds.get("total_inactive_file"));
+        let memory_bytes = used.saturating_sub(cache.copied().unwrap_or(0));
+        Ok(Some(Usage { cpu: Duration::from_nanos(cpu), memory_bytes }))
+    }
+
+    /// The state of a process of a running container, as `ps` of the daemon's host names it: `Ssl`, `T`; none where the
+    /// container has no such process.
+    pub async fn process_state(&self, id: &ContainerId, pid: i64) -> Result<Option<String>, DaemonError> {
+        let options = TopOptionsBuilder::default().ps_args("-o pid,stat").build();
+        let response = self.client.top_processes(&id.0, Some(options)).await;
+        let answer = response
+            .map_err(|e| error::doing(format!("list the processes of container `{}`", short(id)), &e))?;
+        let titles = answer.titles.unwrap_or_default();
+        let column = |name: &str| titles.iter().position(|title| title.eq_ignore_ascii_case(name));
+        let (Some(pids), Some(states)) = (column("PID"), column("STAT")) else { return Ok(None) };
+        let rows = answer.processes.unwrap_or_default();
+        let row = rows.iter().find(|row| row.get(pids).is_some_and(|text| *text == pid.to_string()));
+        Ok(row.and_then(|row| row.get(states).cloned()))
     }
 
     /// What a container is at this moment.

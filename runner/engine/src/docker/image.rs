@@ -67,6 +67,15 @@ impl Daemon {
         }
     }
 
+    /// The digest that a tag stands for at its registry now, asked by the daemon with its own way there.
+    pub async fn registry_digest(&self, repository: &str, tag: &str) -> Result<String, DaemonError> {
+        let reference = format!("{repository}:{tag}");
+        let doing = || format!("ask the registry for `{reference}`");
+        let told = self.client.inspect_registry_image(&reference, None).await;
+        let told = told.map_err(|e| error::doing(doing(), &e))?;
+        Ok(told.descriptor.digest.unwrap_or_default())
+    }
+
     /// An image that is there, with its labels.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, DaemonError> {
         match self.client.inspect_image(reference).await {

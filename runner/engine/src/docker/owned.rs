@@ -52,6 +52,8 @@ pub struct OwnedNetwork {
     pub name: String,
     /// Labels.
     pub labels: Labels,
+    /// Its address range, as the daemon says it.
+    pub subnet: Option<String>,
 }
 
 /// A volume of ours.
@@ -99,7 +101,9 @@ impl Daemon {
         });
         let networks = networks.into_iter().filter_map(|network| {
             let labels = sorted(network.labels.unwrap_or_default());
-            Some(OwnedNetwork { id: network.id?, name: network.name.unwrap_or_default(), labels })
+            let ranges = network.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+            let subnet = ranges.into_iter().find_map(|range| range.subnet);
+            Some(OwnedNetwork { id: network.id?, name: network.name.unwrap_or_default(), labels, subnet })
         });
         let volumes = volumes.volumes.unwrap_or_default().into_iter();
         let volumes = volumes.map(|volume| OwnedVolume { name: volume.name, labels: sorted(volume.labels) });

@@ -43,6 +43,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         // Equal to the memory: a service that may swap would turn a limit into slowness.
         memory_swap: spec.limits.map(|limits| whole(limits.memory_bytes)),
         nano_cpus: spec.limits.map(|limits| whole(limits.nano_cpus)),
+        cpu_shares: spec.cpu_shares.map(i64::from),
         pids_limit: spec.limits.map(|limits| whole(limits.pids)),
         mounts: Some(spec.mounts.iter().map(mount).collect()),
         tmpfs: Some(map(&spec.tmpfs)),

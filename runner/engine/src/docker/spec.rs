@@ -56,6 +56,8 @@ pub struct ContainerSpec {
     pub tmpfs: BTreeMap<String, String>,
     /// Limits.
     pub limits: Option<Limits>,
+    /// Share of the processors beside other containers while all of them are busy; the daemon's own is 1024.
+    pub cpu_shares: Option<u32>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
     /// Ulimits by name: soft, hard.

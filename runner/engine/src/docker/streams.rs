@@ -119,7 +119,7 @@ impl Daemon {
     }
 }
 
-fn chunk(output: LogOutput) -> (StdStream, Bytes) {
+pub(super) fn chunk(output: LogOutput) -> (StdStream, Bytes) {
     match output {
         LogOutput::StdErr { message } => (StdStream::Stderr, message),
         LogOutput::StdOut { message } | LogOutput::StdIn { message } | LogOutput::Console { message } => {

@@ -14,7 +14,7 @@ pub(super) struct RecentLogs {
     services: BTreeMap<(String, String), Tail>,
 }
 
-/// The last lines of one log with the time of their arrival.
+/// The last lines of one log with the time at which they were written.
 #[derive(Debug, Default)]
 struct Tail {
     lines: VecDeque<(u64, String)>,
@@ -22,7 +22,7 @@ struct Tail {
 }
 
 impl RecentLogs {
-    /// Keeps a line that arrived now.
+    /// Keeps a line that was written at that time.
     pub(super) fn push(&mut self, stack: &str, service: &str, at_us: u64, line: &str) {
         let key = (stack.to_owned(), service.to_owned());
         let tail = self.services.entry(key).or_default();
@@ -35,7 +35,7 @@ impl RecentLogs {
         }
     }
 
-    /// The last lines, at most `count` for each service, that arrived between two times.
+    /// The last lines, at most `count` for each service, that were written between two times.
     pub(super) fn windows(&self, stack: &str, from_us: u64, to_us: u64, count: usize) -> Vec<LogWindow> {
         let of_stack = self.services.iter().filter(|((name, _), _)| name == stack);
         let windows = of_stack.filter_map(|((_, service), tail)| {

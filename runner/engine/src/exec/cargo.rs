@@ -329,7 +329,7 @@ impl Nextest {
         };
         let id = self.id_of(binary, test);
         let outcome = match told.event.as_str() {
-            "started" => return vec![Heard::Started { case: id }],
+            "started" => return vec![Heard::Started { case: id, at: None }],
             "ok" => Outcome::Passed,
             "ignored" => Outcome::Skipped,
             "failed" if told.reason.as_deref() == Some("time limit exceeded") => Outcome::TimedOut,
@@ -380,13 +380,12 @@ fn result(id: String, outcome: Outcome, attempts: u32, told: &TestTold, shown: S
     let (file, line) = panic.filter(|_| red).map(|panic| (panic.file, panic.line)).unzip();
     let duration = told.exec_time.and_then(|s| std::time::Duration::try_from_secs_f64(s).ok());
     CaseResult {
-        case: Case { file, line, ..bare_case(id) },
-        outcome,
         duration_ms: duration.map_or(0, |d| Millis::try_from(d.as_millis()).unwrap_or(Millis::MAX)),
         attempts,
         message,
         details: red.then(|| text.trim_matches('\n').to_owned()).filter(|text| !text.is_empty()),
         output: if red { String::new() } else { text },
+        ..CaseResult::new(Case { file, line, ..bare_case(id) }, outcome)
     }
 }
 

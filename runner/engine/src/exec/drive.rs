@@ -13,6 +13,7 @@ use testbed_model::case::Counts;
 use testbed_model::event::{LaneFailure, StackFailure, StackFailureCause};
 use testbed_model::lane::Lane;
 use testbed_model::stack::Millis;
+use testbed_model::triage::{self, Cause};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -22,6 +23,7 @@ use self::book::Book;
 use super::heard::{Decoder, Red};
 use super::job::{Order, Said, StepEnd};
 use super::ledger::Cut;
+use super::rounds::LaneRounds;
 use super::site::{Assembly, GRACE_MS};
 use crate::docker::{Attached, Chunks, ContainerId, Daemon, DaemonError, StdStream};
 use crate::events::Events;
@@ -69,12 +71,16 @@ pub struct Drive<'a> {
     pub stack: Option<&'a LiveStack>,
     /// Ends it.
     pub cancel: &'a CancellationToken,
+    /// Its rounds, where its cases are executed several times.
+    pub rounds: Option<&'a LaneRounds>,
 }
 
 impl Drive<'_> {
     /// Executes a lane in its container and returns when the container is gone.
     pub async fn run(&self, assembly: &Assembly, decoder: Box<dyn Decoder>) -> LaneEnd {
-        let mut book = Book::new(self.events, self.lane, self.stack.map(LiveStack::profile), decoder);
+        let mut book = Book::new(self.events, self.lane, self.stack.map(LiveStack::profile), decoder)
+            .in_rounds(self.rounds)
+            .beside(self.stack);
         let container = match self.daemon.create_container(&assembly.container).await {
             Ok(container) => container,
             Err(error) => return self.end_of_daemon(&mut book, &error).await,
@@ -168,9 +174,9 @@ impl Drive<'_> {
 
     /// The end of a lane whose stack broke: what the service said last explains it, not what the tool said.
     async fn end_of_stack(&self, book: &mut Book<'_>, broken: Broken) -> LaneEnd {
-        let Broken { message, log } = broken;
+        let Broken { message, log, cause } = broken;
         book.close(&Cut::Environment(message.clone())).await;
-        let failure = LaneFailure { message: message.clone(), environment: true, log };
+        let failure = LaneFailure { message: message.clone(), environment: cause.excuses(), log };
         LaneEnd {
             counts: book.counts(),
             failure: Some(failure),
@@ -189,7 +195,7 @@ impl Drive<'_> {
         let exit = state.and_then(|state| state.exit);
         if judged.is_some() && exit.is_some_and(|exit| exit.oom_killed) {
             let limit = testbed_model::document::bytes_text(self.lane.limits.memory_bytes);
-            return (Some(format!("the lane's container ran out of its {limit} of memory")), false);
+            return (Some(format!("the lane's container ran out of its {limit} of memory")), true);
         }
         if !book.has_exited() {
             let code = exit.map_or_else(String::new, |exit| format!(" with code {}", exit.code));
@@ -240,6 +246,8 @@ struct Broken {
     message: String,
     /// The last lines of the service at fault.
     log: Vec<String>,
+    /// Whose fault it is: a service that crashes by itself is the product's failure.
+    cause: Cause,
 }
 
 /// Waits until the stack does not serve any more, and says why.
@@ -247,10 +255,14 @@ async fn broken(health: &mut Option<watch::Receiver<StackHealth>>) -> Broken {
     let Some(health) = health else { return std::future::pending().await };
     let change = health.wait_for(|health| !matches!(health, StackHealth::Serving)).await;
     match change.map(|health| health.clone()) {
-        Ok(StackHealth::Broken(failure)) => Broken { message: broken_words(&failure), log: failure.log },
+        Ok(StackHealth::Broken(failure)) => {
+            let cause = triage::of_death(&failure);
+            Broken { message: broken_words(&failure), log: failure.log, cause }
+        }
         Ok(StackHealth::Unwatched(message)) => Broken {
             message: format!("the container engine does not watch the stack any more: {message}"),
             log: Vec::new(),
+            cause: Cause::Infrastructure,
         },
         // The stack's watcher ends only with the stack, whose user this lane is.
         Ok(StackHealth::Serving) | Err(_) => std::future::pending().await,

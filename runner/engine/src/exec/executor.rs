@@ -12,12 +12,13 @@ use super::heard::Decoder;
 use super::place::{Place, PlaceContext};
 use super::pre_commit::{self, Hook, HooksError, PreCommit, RustForHooks};
 use super::prepare::{self, PrepareError, Progress};
+use super::rounds::{LaneRounds, Repeat};
 use super::site::{Assembly, Site, StackSite};
 use super::{cargo, pytest};
 use crate::docker::Daemon;
 use crate::events::Events;
-use crate::schedule::Effects;
-use crate::stack::{self, LiveStack, Seat, StackContext, StackError};
+use crate::schedule::{Effects, Parting};
+use crate::stack::{self, LiveStack, Seat, StackContext, StackError, Standing};
 
 /// What a run's executor needs to know.
 #[derive(Clone, Debug)]
@@ -26,6 +27,10 @@ pub struct RunContext {
     pub place: PlaceContext,
     /// How stacks are brought up.
     pub stacks: StackContext,
+    /// Stacks that stand already and are used as they are.
+    pub standing: Vec<Standing>,
+    /// How often cases are executed.
+    pub repeat: Repeat,
 }
 
 /// Executes lanes for real.
@@ -34,6 +39,10 @@ pub struct Executor {
     events: Events,
     place: Place,
     stacks: StackContext,
+    standing: Vec<Standing>,
+    repeat: Repeat,
+    /// Cancelled when some lane has seen what the run was looking for.
+    enough: CancellationToken,
 }
 
 /// What preparation gave for a lane.
@@ -50,8 +59,9 @@ pub enum Prepared {
 impl Executor {
     /// An executor for one run.
     pub fn new(daemon: Daemon, events: Events, context: RunContext) -> Result<Self, PrepareError> {
-        let place = Place::new(context.place, events.clone())?;
-        Ok(Self { daemon, events, place, stacks: context.stacks })
+        let RunContext { place, stacks, standing, repeat } = context;
+        let place = Place::new(place, events.clone())?;
+        Ok(Self { daemon, events, place, stacks, standing, repeat, enough: CancellationToken::new() })
     }
 
     async fn try_prepare(&self, lane: &Lane, cancel: &CancellationToken) -> Result<Prepared, PrepareError> {
@@ -77,6 +87,7 @@ impl Executor {
         prepared: &Prepared,
         stack: Option<&LiveStack>,
         cancel: &CancellationToken,
+        rounds: Option<&LaneRounds>,
     ) -> Result<LaneEnd, PrepareError> {
         let site = self.place.site(lane, cancel).await?;
         // The seat is held until the container is gone.
@@ -96,7 +107,7 @@ impl Executor {
             }
         };
         let (assembly, decoder) = assemble(lane, &site, stack_site.as_ref(), prepared);
-        let drive = Drive { daemon: &self.daemon, events: &self.events, lane, stack, cancel };
+        let drive = Drive { daemon: &self.daemon, events: &self.events, lane, stack, cancel, rounds };
         let end = drive.run(&assembly, decoder).await;
         drop(seat);
         Ok(end)
@@ -112,11 +123,23 @@ impl Effects for Executor {
     }
 
     async fn raise(&self, stack: &Stack, cancel: &CancellationToken) -> Result<LiveStack, StackError> {
+        if let Some(standing) = self.standing.iter().find(|standing| standing.profile == stack.profile) {
+            return standing.adopt(&self.daemon, stack, self.stacks.sampling, &self.events);
+        }
         stack::up(&self.daemon, stack, &self.stacks, &self.events, cancel).await
     }
 
-    async fn lower(&self, stack: LiveStack) -> Result<(), StackError> {
-        stack.down().await
+    async fn lower(&self, stack: LiveStack, parting: Parting) -> Result<(), StackError> {
+        let asked = self.stacks.keep_until.filter(|_| parting == Parting::Red);
+        match stack.adopted().or(asked) {
+            Some(until) => {
+                let (network, profile) = (stack.network().to_owned(), stack.profile().to_owned());
+                stack.leave().await;
+                self.events.emit(Event::StackKept { stack: profile, network, until });
+                Ok(())
+            }
+            None => stack.down().await,
+        }
     }
 
     async fn execute(
@@ -126,8 +149,26 @@ impl Effects for Executor {
         stack: Option<&LiveStack>,
         cancel: &CancellationToken,
     ) -> LaneEnd {
-        let executed = self.try_execute(lane, &prepared, stack, cancel).await;
-        executed.unwrap_or_else(|error| LaneEnd::without_cases(failure(error)))
+        let round = async |rounds: Option<&LaneRounds>| {
+            let executed = self.try_execute(lane, &prepared, stack, cancel, rounds).await;
+            executed.unwrap_or_else(|error| LaneEnd::without_cases(failure(error)))
+        };
+        if self.repeat == Repeat::Once {
+            return round(None).await;
+        }
+        let rounds = LaneRounds::new(self.repeat, self.enough.clone());
+        let mut end = round(Some(&rounds)).await;
+        // A lane that failed beyond its cases would do so again.
+        while end.failure.is_none() && !cancel.is_cancelled() && rounds.go_on() {
+            let said = format!("round {}", rounds.number());
+            self.events.emit(Event::LaneOutput { lane: lane.id.clone(), line: said });
+            end = round(Some(&rounds)).await;
+        }
+        for (result, service_logs) in rounds.finish() {
+            self.events.emit(Event::CaseFinished { lane: lane.id.clone(), result, service_logs });
+        }
+        let (counts, times) = rounds.account();
+        LaneEnd { counts, times, ..end }
     }
 }
 

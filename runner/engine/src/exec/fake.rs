@@ -11,7 +11,7 @@ use testbed_model::stack::Stack;
 use tokio_util::sync::CancellationToken;
 
 use super::drive::LaneEnd;
-use crate::schedule::Effects;
+use crate::schedule::{Effects, Parting};
 use crate::stack::StackError;
 
 /// How a fake lane behaves.
@@ -111,8 +111,9 @@ impl Effects for FakeExecutor {
         Ok(Standing { profile: stack.profile.clone() })
     }
 
-    async fn lower(&self, stack: Standing) -> Result<(), StackError> {
-        self.note(format!("lower {}", stack.profile));
+    async fn lower(&self, stack: Standing, parting: Parting) -> Result<(), StackError> {
+        let how = if parting == Parting::Red { " after red lanes" } else { "" };
+        self.note(format!("lower {}{how}", stack.profile));
         self.standing.lock().unwrap_or_else(PoisonError::into_inner).remove(&stack.profile);
         Ok(())
     }

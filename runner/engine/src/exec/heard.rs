@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use testbed_model::case::{Case, CaseResult};
 
 use super::job::{Said, StepEnd};
@@ -20,6 +21,8 @@ pub enum Heard {
     Started {
         /// Case id.
         case: String,
+        /// When, where its tool says so.
+        at: Option<Timestamp>,
     },
     /// A case ended, after its last attempt.
     Finished(CaseResult),

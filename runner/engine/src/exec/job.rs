@@ -149,6 +149,13 @@ pub enum Said {
         #[serde(flatten)]
         request: Map<String, Value>,
     },
+    /// A file system of the container has no room left.
+    Full {
+        /// Where it is mounted.
+        path: String,
+        /// Its size.
+        total_bytes: u64,
+    },
     /// A step ended.
     StepFinished {
         /// Step.

@@ -138,13 +138,9 @@ impl Ledger {
             };
             *state = State::Done;
             let result = CaseResult {
-                case: case.clone(),
-                outcome,
                 duration_ms: now.saturating_sub(began),
-                attempts: 1,
                 message: Some(message),
-                details: None,
-                output: String::new(),
+                ..CaseResult::new(case.clone(), outcome)
             };
             self.counts.add(&result);
             results.push((result, began));
@@ -204,15 +200,7 @@ mod tests {
     use crate::exec::heard::bare_case;
 
     fn result(id: &str, outcome: Outcome) -> CaseResult {
-        CaseResult {
-            case: bare_case(id),
-            outcome,
-            duration_ms: 5,
-            attempts: 1,
-            message: None,
-            details: None,
-            output: String::new(),
-        }
+        CaseResult { duration_ms: 5, ..CaseResult::new(bare_case(id), outcome) }
     }
 
     fn outcomes(results: &[(CaseResult, u64)]) -> Vec<(&str, Outcome)> {

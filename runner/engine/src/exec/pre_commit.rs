@@ -241,13 +241,11 @@ impl PreCommit {
         };
         let text = report.text;
         Some(CaseResult {
-            case: self.case(name),
-            outcome,
             duration_ms: took_ms,
-            attempts: 1,
             message,
             details: outcome.is_red().then(|| text.clone()).filter(|text| !text.is_empty()),
             output: if outcome.is_red() { String::new() } else { text },
+            ..CaseResult::new(self.case(name), outcome)
         })
     }
 }
@@ -263,7 +261,7 @@ impl Decoder for PreCommit {
             }
             Said::StepStarted { step } => {
                 self.lines.clear();
-                heard.push(Heard::Started { case: step.clone() });
+                heard.push(Heard::Started { case: step.clone(), at: None });
             }
             Said::Line { line, .. } => self.lines.push(line.clone()),
             Said::StepFinished { step, end, took_ms } => {

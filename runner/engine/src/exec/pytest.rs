@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 use testbed_model::case::{Case, CaseResult, Outcome};
@@ -264,6 +265,9 @@ enum Told {
     },
     Started {
         id: String,
+        /// Microseconds since the epoch.
+        #[serde(default)]
+        at_us: Option<i64>,
     },
     Finished(Box<Finished>),
     InternalError {
@@ -317,7 +321,10 @@ impl Pytest {
             Told::CollectSkipped { file, reason } => {
                 vec![Heard::Finished(of_file(file, Outcome::Skipped, reason, None))]
             }
-            Told::Started { id } => vec![Heard::Started { case: id }],
+            Told::Started { id, at_us } => {
+                let at = at_us.and_then(|at| Timestamp::from_microsecond(at).ok());
+                vec![Heard::Started { case: id, at }]
+            }
             // The next attempt follows; the case has not ended.
             Told::Finished(finished) if finished.outcome == "rerun" => Vec::new(),
             Told::Finished(finished) => vec![Heard::Finished(finished.result())],
@@ -347,14 +354,14 @@ impl Finished {
             _ => Outcome::Error,
         };
         let output = captured(&[("", &self.stdout), ("standard error", &self.stderr), ("log", &self.log)]);
+        let case = Case { id: self.id, file: self.file, line: self.line, markers: Vec::new() };
         CaseResult {
-            case: Case { id: self.id, file: self.file, line: self.line, markers: Vec::new() },
-            outcome,
             duration_ms: milliseconds(self.duration_s),
             attempts: self.attempt.unwrap_or(1).max(1),
             message: self.message.or(self.reason),
             details: self.longrepr,
             output,
+            ..CaseResult::new(case, outcome)
         }
     }
 }
@@ -362,7 +369,7 @@ impl Finished {
 /// A result of a whole file, which has no cases.
 fn of_file(file: String, outcome: Outcome, message: Option<String>, details: Option<String>) -> CaseResult {
     let case = Case { file: Some(file.clone()), ..bare_case(file) };
-    CaseResult { case, outcome, duration_ms: 0, attempts: 1, message, details, output: String::new() }
+    CaseResult { message, details, ..CaseResult::new(case, outcome) }
 }
 
 fn milliseconds(duration_s: Option<f64>) -> Millis {

@@ -13,6 +13,14 @@ pub fn working_folder() -> std::io::Result<PathBuf> {
     std::env::current_dir()
 }
 
+/// Where programs of this user keep what they can make again.
+pub fn cache_folder() -> PathBuf {
+    let below_home = || variable("HOME").map(|home| PathBuf::from(home).join(".cache"));
+    // A relative path is to be ignored, says the XDG Base Directory Specification.
+    let named = variable("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    named.or_else(below_home).unwrap_or_else(std::env::temp_dir)
+}
+
 /// The runner's own executable, which is also the agent inside containers.
 pub fn own_executable() -> std::io::Result<PathBuf> {
     std::env::current_exe()

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use testbed_model::facts::Facts;
+use testbed_model::facts::{Facts, FlakeFacts};
 use tokio_util::sync::CancellationToken;
 
+use super::environment;
 use super::process::{Ended, Program};
 
 /// Gathers what is true here. What cannot be told is left out: a fact that is missing is not an error, a wrong one would be.
@@ -24,8 +25,16 @@ pub async fn gather(project: &Path) -> Facts {
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         daemon: None,
         revision,
+        flake: flake(),
         tools,
     }
+}
+
+/// What the flake's wrapper says of the flake.
+fn flake() -> Option<FlakeFacts> {
+    let lock = environment::variable("TESTBED_FLAKE_LOCK_HASH")?;
+    let revision = environment::variable("TESTBED_FLAKE_REVISION").unwrap_or_else(|| "unknown".to_owned());
+    Some(FlakeFacts { revision, lock })
 }
 
 /// Memory of the host in bytes.
@@ -36,7 +45,7 @@ fn memory() -> u64 {
 }
 
 /// The revision of the checkout, with `-dirty` where a tracked file differs or a new one is not ignored.
-async fn revision(project: &Path) -> Option<String> {
+pub async fn revision(project: &Path) -> Option<String> {
     let head = git(project, &["rev-parse", "HEAD"]).await?;
     let status = git(project, &["status", "--porcelain"]).await?;
     let dirty = if status.is_empty() { "" } else { "-dirty" };

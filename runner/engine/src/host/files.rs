@@ -50,6 +50,11 @@ impl std::fmt::Display for Identity {
     }
 }
 
+/// Adds to the end of a file, which is made where it is missing.
+pub fn append(path: &Path, content: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).create(true).open(path)?.write_all(content)
+}
+
 /// Replaces a file's content in one step. The temporary file stands beside it, where a rename is atomic.
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
     replace(path, content, 0o644, None)
@@ -102,6 +107,11 @@ pub fn folder_for(path: &Path, owner: Identity) -> io::Result<()> {
         std::os::unix::fs::chown(path, Some(owner.uid), Some(owner.gid))?;
     }
     Ok(())
+}
+
+/// A folder of our own that goes with the value.
+pub fn temporary(prefix: &str) -> io::Result<tempfile::TempDir> {
+    tempfile::Builder::new().prefix(prefix).tempdir()
 }
 
 /// Writes what is buffered down to the disk.

@@ -2,7 +2,8 @@
 #![allow(clippy::disallowed_methods, reason = "this is the door that the lint sends everybody to")]
 
 use std::collections::BTreeMap;
-use std::io;
+use std::fs::File;
+use std::io::{self, Write as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -191,6 +192,32 @@ impl Program {
         Ok((ended, stdout))
     }
 
+    /// Executes it, writes its standard output to a new file, and keeps its standard error.
+    pub async fn write_to(
+        &self,
+        file: &Path,
+        cancel: &CancellationToken,
+    ) -> Result<(Ended, String), ProcessError> {
+        let mut out = File::create(file).map_err(|source| self.failed(source))?;
+        let (mut stderr, mut unwritten) = (Vec::new(), None);
+        // What cannot be written any more ends the program, and not only the writing.
+        let enough = cancel.child_token();
+        let keep = |stream, bytes: &[u8]| match stream {
+            Stream::Out => {
+                if let Err(error) = out.write_all(bytes) {
+                    unwritten.get_or_insert(error);
+                    enough.cancel();
+                }
+            }
+            Stream::Err => stderr.extend_from_slice(bytes),
+        };
+        let ended = self.execute(keep, &enough).await;
+        match unwritten {
+            Some(source) => Err(self.failed(source)),
+            None => Ok((ended?, String::from_utf8_lossy(&stderr).into_owned())),
+        }
+    }
+
     async fn execute(
         &self,
         mut on_bytes: impl FnMut(Stream, &[u8]) + Send,
@@ -223,13 +250,15 @@ impl Program {
     fn spawn(&self) -> Result<Child, ProcessError> {
         let (program, args) = self.argv.split_first().map_or(("", &[][..]), |(p, a)| (p.as_str(), a));
         let mut command = Command::new(program);
-        command.args(args).envs(&self.set);
+        command.args(args);
         // A group of its own: Ctrl-C in the terminal reaches the runner alone, which then ends the program in order.
         command.process_group(0).kill_on_drop(true);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // What is set for this program outranks that nothing of the kind is to be inherited.
         for name in &self.unset {
             command.env_remove(name);
         }
+        command.envs(&self.set);
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }

@@ -8,7 +8,7 @@ use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
 use testbed_model::event::{Event, ImageOrigin};
 use testbed_model::image::{
-    Architecture, Archived, Drift, ImageName, PackageLock, PackageSet, Pulled, label, latest_of,
+    Architecture, Archived, Drift, Held, ImageName, PackageLock, PackageSet, Pulled, label, latest_of,
     reference_in, repository_of,
 };
 use tokio::sync::Semaphore;
@@ -28,6 +28,7 @@ use super::{Images, reference_of, saved};
 use crate::docker::{Daemon, ImageFacts};
 use crate::events::Events;
 use crate::host::files::write_atomically;
+use crate::host::process::{ProcessError, Program};
 
 /// How many images are built at a time: downloads of one and the processor time of another overlap, and more would only
 /// wait for each other.
@@ -347,13 +348,26 @@ impl Yard {
         reference: String,
         archived: &Archived,
     ) -> Result<Provided, ImageError> {
-        let path = self.images.folder.join(&archived.archive);
+        let task = self.task(name, Path::new(""));
+        // Kept until the daemon has it.
+        let (path, _streamed) = match &archived.held {
+            Held::Archive(file) => (self.images.folder.join(file), None),
+            Held::Stream(program) => {
+                let cache = &self.images.cache;
+                std::fs::create_dir_all(cache).map_err(ImageError::file("make", cache))?;
+                let folder = tempfile::Builder::new().prefix("stream-").tempdir_in(cache);
+                let folder = folder.map_err(ImageError::file("write", cache))?;
+                let file = folder.path().join("image.tar");
+                task.tell("streaming the archive");
+                self.stream(Path::new(program), &file).await?;
+                (file, Some(folder))
+            }
+        };
         let wrong = |problem: String| ImageError::Input {
             path: path.clone(),
             wanted_by: format!("`{}`", inputs::LOCK),
             problem,
         };
-        let task = self.task(name, Path::new(""));
         task.tell("verifying the archive");
         let (file, id) = (path.clone(), archived.id.to_string());
         let found = blocking(move || Ok(saved::read(&file, ""))).await?;
@@ -363,6 +377,26 @@ impl Yard {
         let references = vec![reference.clone(), latest_of(&reference)];
         let facts = self.load(ArchivedImage { references, ..image }, &reference, &task).await?;
         Ok(arrived(name, reference, facts, ImageOrigin::Loaded, &self.how))
+    }
+
+    /// Has a program write an archive to a file.
+    async fn stream(&self, program: &Path, into: &Path) -> Result<(), ImageError> {
+        let wrong = |problem: String| ImageError::Input {
+            path: program.to_owned(),
+            wanted_by: format!("`{}`", inputs::LOCK),
+            problem,
+        };
+        let streaming = Program::new(program.to_string_lossy());
+        let (ended, said) = match streaming.write_to(into, &self.how.cancel).await {
+            Err(ProcessError::Cancelled { .. }) => return Err(ImageError::Cancelled),
+            Err(error) => return Err(wrong(format!("cannot stream an image: {error}"))),
+            Ok(end) => end,
+        };
+        if ended.is_success() {
+            return Ok(());
+        }
+        let last = said.lines().last().map(|line| format!(": {line}")).unwrap_or_default();
+        Err(wrong(format!("did not stream an image, and ended with {ended}{last}")))
     }
 
     async fn pull(

@@ -173,7 +173,7 @@ fn verdict(name: &ImageName, wanted: &Wanted, facts: &ImageFacts) -> Verdict {
 mod tests {
     use std::collections::BTreeMap;
 
-    use testbed_model::image::{Archived, ContentHash, ImageName, PackageSet, Recipe, label};
+    use testbed_model::image::{Archived, ContentHash, Held, ImageName, PackageSet, Recipe, label};
 
     use super::{Verdict, verdict};
     use crate::docker::ImageFacts;
@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn a_loaded_image_has_the_id_of_the_lock() {
         let digest = format!("sha256:{}", "b".repeat(64));
-        let wanted = Wanted::Loaded(Archived { archive: "nats.tar".into(), id: digest.parse().unwrap() });
+        let wanted =
+            Wanted::Loaded(Archived { held: Held::Archive("nats.tar".into()), id: digest.parse().unwrap() });
         let mut found = facts(&[]);
         assert!(matches!(verdict(&nats(), &wanted, &found), Verdict::Differs { .. }));
         found.id = digest;

@@ -61,7 +61,7 @@ pub enum Input {
         /// Lane.
         lane: usize,
         /// Why its stack cannot serve another one.
-        broken: Option<String>,
+        broken: Option<LaneFailure>,
     },
     /// A stack is gone.
     StackDown {
@@ -143,7 +143,7 @@ struct StackState {
     phase: StackPhase,
     memory_bytes: u64,
     /// Why it serves no lane any more.
-    broken: Option<String>,
+    broken: Option<LaneFailure>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,15 +204,17 @@ impl Order {
                 }
             }
             Input::StackUp { stack } => self.set_stack(stack, StackPhase::Up, None),
-            Input::StackFailed { stack, message } => self.set_stack(stack, StackPhase::Gone, Some(message)),
+            Input::StackFailed { stack, message } => {
+                self.set_stack(stack, StackPhase::Gone, Some(failure(message, true)));
+            }
             Input::StackDown { stack } => self.set_stack(stack, StackPhase::Gone, None),
             Input::LaneEnded { lane, broken } => {
                 let Some(state) = self.lanes.get_mut(lane) else { return Vec::new() };
                 state.phase = LanePhase::Done;
                 if let Some(stack) = state.stack.and_then(|stack| self.stacks.get_mut(stack))
-                    && let Some(message) = broken
+                    && broken.is_some()
                 {
-                    stack.broken = Some(message);
+                    stack.broken = broken;
                 }
             }
             Input::Cancel => self.cancelled = true,
@@ -220,7 +222,7 @@ impl Order {
         Vec::new()
     }
 
-    fn set_stack(&mut self, stack: usize, phase: StackPhase, broken: Option<String>) {
+    fn set_stack(&mut self, stack: usize, phase: StackPhase, broken: Option<LaneFailure>) {
         if let Some(state) = self.stacks.get_mut(stack) {
             state.phase = phase;
             state.broken = state.broken.take().or(broken);
@@ -237,7 +239,7 @@ impl Order {
             let failure = match broken {
                 _ if !waits => continue,
                 _ if self.cancelled => failure("the run was interrupted before it began".to_owned(), false),
-                Some(message) => failure(message.clone(), true),
+                Some(broken) => broken.clone(),
                 None => continue,
             };
             state.phase = LanePhase::Done;

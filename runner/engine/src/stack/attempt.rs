@@ -79,6 +79,7 @@ pub(super) struct Attempt<'a> {
     footprint: Footprint,
     logs: LogFollowers,
     way_out: Option<String>,
+    sampling: bool,
 }
 
 impl<'a> Attempt<'a> {
@@ -110,6 +111,7 @@ impl<'a> Attempt<'a> {
             footprint: Footprint { order: bringup::order(stack), ..Footprint::default() },
             logs: LogFollowers::default(),
             way_out: None,
+            sampling: context.sampling,
             addressing,
         }
     }
@@ -281,7 +283,8 @@ impl<'a> Attempt<'a> {
         }
         match action {
             ContainerAction::Start => {
-                self.logs.follow(self.daemon, self.events, &self.stack.profile, &service, &id);
+                let of = (self.stack.profile.as_str(), service.as_str());
+                self.logs.follow((self.daemon, self.events), of, &id, None);
                 None
             }
             ContainerAction::Die { code } => {
@@ -312,6 +315,8 @@ impl<'a> Attempt<'a> {
                 self.events.emit(Event::Warning { message, hint: None });
                 None
             }
+            // It is asked to look once the stack serves.
+            Heard::Report(Report::Figures { .. }) => None,
             Heard::Refused(e) => {
                 let Input::Refused { message, .. } = self.refused(None, &e) else { return None };
                 Some(Input::Refused {
@@ -344,7 +349,9 @@ impl<'a> Attempt<'a> {
             footprint: self.footprint,
             logs: self.logs,
             happenings: self.happenings,
-            agent: self.agent,
+            sampling: self.sampling,
+            agent: Some(self.agent),
+            adopted: None,
         })
     }
 

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use testbed_model::event::{Event, StackFailure, StackFailureCause};
+use testbed_model::event::{Event, Finding, StackFailure, StackFailureCause};
 use testbed_model::id::RunId;
+use testbed_model::record::sample::Source;
 use testbed_model::stack::Stack;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,11 +22,14 @@ use super::attempt::{exit_info, last_lines};
 use super::error::StackError;
 use super::link::{AgentLink, Heard};
 use super::logs::LogFollowers;
+use super::measuring;
 use super::request::{self, AGENT_SERVICE};
 use super::teardown::{self, Footprint};
+use crate::agent::watch::message::Report;
 use crate::docker::{ContainerAction, ContainerEvent, ContainerEvents, ContainerId, Daemon};
 use crate::events::Events;
 use crate::host::clock::Clock;
+use crate::host::room::{self, Full};
 
 const MILLISECONDS: u64 = 1000;
 
@@ -68,7 +73,12 @@ pub(super) struct Parts {
     pub footprint: Footprint,
     pub logs: LogFollowers,
     pub happenings: ContainerEvents,
-    pub agent: AgentLink,
+    /// Whether figures are taken.
+    pub sampling: bool,
+    /// None where the agent is another run's.
+    pub agent: Option<AgentLink>,
+    /// Until when it stands anyway, where another run brought it up.
+    pub adopted: Option<Timestamp>,
 }
 
 /// A stack that serves. It is taken down by [`LiveStack::down`] only: dropping it leaves it to `testbed gc`.
@@ -82,9 +92,12 @@ pub struct LiveStack {
     events: Events,
     footprint: Footprint,
     asked_down: Arc<Mutex<BTreeSet<String>>>,
+    asked_to_halt: Mutex<BTreeSet<String>>,
     health: watch::Receiver<StackHealth>,
     watching: JoinHandle<LogFollowers>,
+    measuring: Option<JoinHandle<()>>,
     stop_watching: CancellationToken,
+    adopted: Option<Timestamp>,
 }
 
 impl fmt::Debug for LiveStack {
@@ -107,6 +120,21 @@ impl LiveStack {
             logs: parts.logs,
             containers: parts.footprint.containers.clone(),
         };
+        if let (true, Some(agent)) = (parts.sampling, &parts.agent) {
+            for order in measuring::orders(&parts.stack, &parts.addressing) {
+                agent.order(order);
+            }
+        }
+        let measure = || {
+            tokio::spawn(measuring::measure(
+                parts.daemon.clone(),
+                parts.events.clone(),
+                parts.stack.profile.clone(),
+                parts.footprint.containers.clone(),
+                stop_watching.clone(),
+            ))
+        };
+        let measuring = parts.sampling.then(measure);
         let watching = tokio::spawn(watcher.watch(parts.happenings, parts.agent, stop_watching.clone()));
         Self {
             daemon: parts.daemon,
@@ -117,15 +145,23 @@ impl LiveStack {
             events: parts.events,
             footprint: parts.footprint,
             asked_down,
+            asked_to_halt: Mutex::default(),
             health,
             watching,
+            measuring,
             stop_watching,
+            adopted: parts.adopted,
         }
     }
 
     /// The profile.
     pub fn profile(&self) -> &str {
         &self.stack.profile
+    }
+
+    /// Until when it stands anyway, where another run brought it up: then it is not ours to take down.
+    pub const fn adopted(&self) -> Option<Timestamp> {
+        self.adopted
     }
 
     /// The stack as it was planned.
@@ -173,6 +209,14 @@ impl LiveStack {
             let mut asked_down = self.asked_down.lock().unwrap_or_else(PoisonError::into_inner);
             asked_down.insert(service.to_owned());
         }
+        {
+            let mut asked_to_halt = self.asked_to_halt.lock().unwrap_or_else(PoisonError::into_inner);
+            match op {
+                ControlOp::Pause => _ = asked_to_halt.insert(service.to_owned()),
+                // One that is started again goes on.
+                _ => _ = asked_to_halt.remove(service),
+            }
+        }
         match op {
             ControlOp::Stop => self.daemon.stop(id, grace_s).await?,
             ControlOp::Start => self.daemon.start(id).await?,
@@ -184,6 +228,34 @@ impl LiveStack {
         Ok(())
     }
 
+    /// What the machine shows of services that do not do their work although they run: who is halted without a case having
+    /// asked for it, and where no room is left. Nothing is found where the daemon does not answer, or is on another host.
+    pub async fn findings(&self) -> Vec<(String, Finding)> {
+        let looks = self.footprint.containers.iter().map(|(service, id)| async move {
+            let found = self.look_at(service, id).await;
+            found.into_iter().map(|finding| (service.clone(), finding)).collect::<Vec<_>>()
+        });
+        futures_util::future::join_all(looks).await.into_iter().flatten().collect()
+    }
+
+    async fn look_at(&self, service: &str, id: &ContainerId) -> Vec<Finding> {
+        let Ok(state) = self.daemon.state(id).await else { return Vec::new() };
+        let Some(pid) = state.pid.filter(|_| state.running) else { return Vec::new() };
+        let asked = self.asked_to_halt.lock().unwrap_or_else(PoisonError::into_inner).contains(service);
+        let mut found: Vec<Finding> = room::of_process(pid, &id.0).into_iter().map(full).collect();
+        if asked {
+            return found;
+        }
+        if state.paused {
+            found.push(Finding::Halted { state: "paused".to_owned() });
+        } else if let Ok(Some(word)) = self.daemon.process_state(id, pid).await
+            && word.starts_with('T')
+        {
+            found.push(Finding::Halted { state: word });
+        }
+        found
+    }
+
     /// Takes the stack down and returns when nothing of it is left.
     pub async fn down(self) -> Result<(), StackError> {
         let stack = self.stack.profile.clone();
@@ -192,6 +264,7 @@ impl LiveStack {
         self.stop_watching.cancel();
         // Only a panic would keep the followers; the logs are then cut short, and the stack still goes.
         let mut logs = self.watching.await.unwrap_or_default();
+        ended(self.measuring).await;
         let patience = Duration::from_millis(self.stack.timeouts.stop_ms);
         let torn = teardown::tear_down(&self.daemon, &self.footprint, &mut logs);
         if !matches!(tokio::time::timeout(patience, torn).await, Ok(Ok(()))) {
@@ -205,10 +278,31 @@ impl LiveStack {
     /// Leaves the stack running after this process's end, for as long as its labels say that it is kept.
     pub async fn leave(self) {
         self.stop_watching.cancel();
+        ended(self.measuring).await;
         if let Ok(logs) = self.watching.await {
             logs.let_go().await;
         }
     }
+}
+
+/// Waits for a task, if there is one. One that panicked has ended too.
+async fn ended(task: Option<JoinHandle<()>>) {
+    if let Some(task) = task {
+        let _ = task.await;
+    }
+}
+
+/// What an agent says next; where there is none, nothing ever comes.
+async fn said_by(agent: Option<&mut AgentLink>) -> Option<Heard> {
+    match agent {
+        Some(agent) => agent.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A full file system as a finding.
+fn full(room: Full) -> Finding {
+    Finding::DiskFull { path: room.path, total_bytes: room.total_bytes }
 }
 
 /// Who listens to the daemon while the stack serves.
@@ -226,13 +320,13 @@ impl Watcher {
     async fn watch(
         mut self,
         mut happenings: ContainerEvents,
-        mut agent: AgentLink,
+        mut agent: Option<AgentLink>,
         stop: CancellationToken,
     ) -> LogFollowers {
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                Some(heard) = agent.next() => self.heard(heard),
+                Some(heard) = said_by(agent.as_mut()) => self.heard(heard),
                 happening = happenings.next() => match happening {
                     Some(Ok(event)) => self.happened(event).await,
                     Some(Err(e)) => return self.unwatched(e.to_string(), stop).await,
@@ -251,16 +345,34 @@ impl Watcher {
 
     /// The agent holds its guest's place in the network, so the stack is broken without it.
     fn heard(&self, heard: Heard) {
-        if let Heard::Ended(last_words) = heard {
-            let message = format!("the watching agent ended, its last words: `{last_words}`");
-            self.health.send_replace(StackHealth::Broken(StackFailure {
-                service: None,
-                cause: StackFailureCause::Daemon { message },
-                last_answer: None,
-                log: Vec::new(),
-                chain: Vec::new(),
-            }));
+        match heard {
+            Heard::Ended(last_words) => {
+                let message = format!("the watching agent ended, its last words: `{last_words}`");
+                self.broke(StackFailure {
+                    service: None,
+                    cause: StackFailureCause::Daemon { message },
+                    last_answer: None,
+                    log: Vec::new(),
+                    chain: Vec::new(),
+                });
+            }
+            Heard::Report(Report::Figures { id: service, figures }) => {
+                let stack = self.stack.clone();
+                self.events.emit(Event::Sampled { stack, service, source: Source::Endpoint, figures });
+            }
+            _ => {}
         }
+    }
+
+    /// The first thing to break is the one at fault; what follows from it is no news.
+    fn broke(&self, failure: StackFailure) {
+        self.health.send_if_modified(|health| {
+            let serving = *health == StackHealth::Serving;
+            if serving {
+                *health = StackHealth::Broken(failure);
+            }
+            serving
+        });
     }
 
     async fn happened(&mut self, event: ContainerEvent) {
@@ -271,7 +383,7 @@ impl Watcher {
         match action {
             ContainerAction::Start => {
                 self.asked_down.lock().unwrap_or_else(PoisonError::into_inner).remove(&service);
-                self.logs.follow(&self.daemon, &self.events, &self.stack, &service, &id);
+                self.logs.follow((&self.daemon, &self.events), (&self.stack, &service), &id, None);
                 let (stack, container) = (self.stack.clone(), id.to_string());
                 self.events.emit(Event::ServiceStarted { stack, service, container });
             }
@@ -288,7 +400,7 @@ impl Watcher {
                 });
                 if !expected {
                     let log = last_lines(&self.daemon, &id).await;
-                    self.health.send_replace(StackHealth::Broken(StackFailure {
+                    self.broke(StackFailure {
                         service: Some(service),
                         cause: StackFailureCause::Exited {
                             exit_code: exit.code,
@@ -297,7 +409,7 @@ impl Watcher {
                         last_answer: None,
                         log,
                         chain: Vec::new(),
-                    }));
+                    });
                 }
             }
             ContainerAction::Oom | ContainerAction::Health(_) | ContainerAction::Destroy => {}

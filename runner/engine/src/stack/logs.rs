@@ -29,13 +29,27 @@ struct Follower {
 }
 
 impl LogFollowers {
-    /// Follows a container that has been started, also when it is not for the first time.
-    pub fn follow(&mut self, daemon: &Daemon, events: &Events, stack: &str, service: &str, id: &ContainerId) {
+    /// Follows a container that has been started, also when it is not for the first time. From the first time counts what it
+    /// logs after that moment; without one, all.
+    pub fn follow(
+        &mut self,
+        (daemon, events): (&Daemon, &Events),
+        (stack, service): (&str, &str),
+        id: &ContainerId,
+        since: Option<Timestamp>,
+    ) {
         let follower = self.services.entry(service.to_owned()).or_insert_with(|| {
             let (starts, started) = unbounded_channel();
             let (stack, service) = (stack.to_owned(), service.to_owned());
-            let task =
-                tokio::spawn(follow(daemon.clone(), events.clone(), stack, service, id.clone(), started));
+            let task = tokio::spawn(follow(
+                daemon.clone(),
+                events.clone(),
+                stack,
+                service,
+                id.clone(),
+                started,
+                since,
+            ));
             Follower { starts, task }
         });
         // A follower that is gone has nobody to tell; that happens at teardown only.
@@ -72,8 +86,8 @@ async fn follow(
     service: String,
     id: ContainerId,
     mut starts: UnboundedReceiver<()>,
+    mut since: Option<Timestamp>,
 ) {
-    let mut since: Option<Timestamp> = None;
     while starts.recv().await.is_some() {
         // Docker Engine 20.10 can end the stream before the last line of a container that ends quickly, so it is asked
         // once more for what is left.
@@ -85,11 +99,8 @@ async fn follow(
                         // What was passed on is not asked for again. The latest time counts, for lines of standard output
                         // and standard error can come in another order than they were written in.
                         since = since.max(line.at.checked_add(SignedDuration::from_nanos(1)).ok());
-                        events.emit(Event::ServiceLog {
-                            stack: stack.clone(),
-                            service: service.clone(),
-                            line: line.line,
-                        });
+                        let (stack, service) = (stack.clone(), service.clone());
+                        events.emit_written(Event::ServiceLog { stack, service, line: line.line }, line.at);
                     }
                     Err(e) if e.is_not_found() => return,
                     Err(e) => {

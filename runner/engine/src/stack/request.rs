@@ -146,6 +146,8 @@ pub fn service(
         mounts: mounts.collect(),
         tmpfs: service.tmpfs.clone(),
         limits: Some(service.limits),
+        // The daemon's own share: who tests has less (see `exec::site`).
+        cpu_shares: None,
         shm_size: service.shm_size,
         ulimits: service.ulimits.clone(),
         cap_add: service.cap_add.clone(),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
+use testbed_model::record::SCHEMA;
 
 /// A run's folder cannot be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +34,24 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// Another version of Testbed wrote it.
+    #[error("the record `{path}` has the format {found}, and this version reads {SCHEMA}")]
+    Schema {
+        /// Folder.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+    },
+    /// There is no such run.
+    #[error("there is no run `{name}`{}", if *several { ": several begin so" } else { "" })]
+    NoRun {
+        /// As it was named.
+        name: String,
+        /// Whether more than one run fits.
+        several: bool,
+        /// Those that are there, newest first.
+        known: Vec<String>,
+    },
     /// A file of a record is not what it should be.
     #[error("`{path}` is not a {what} of Testbed: {source}")]
     Format {
@@ -59,6 +78,11 @@ impl StoreError {
     }
 }
 
+/// The first few names, quoted.
+fn listed(names: &[String]) -> String {
+    names.iter().take(3).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
 impl Hint for StoreError {
     fn hint(&self) -> Option<String> {
         match self {
@@ -79,6 +103,15 @@ impl Hint for StoreError {
                 let folder = path.parent().unwrap_or(path).display();
                 Some(format!("check that `{folder}` is the folder of a run, such as `.testbed/latest`"))
             }
+            Self::Schema { found, .. } => Some(if *found > SCHEMA {
+                "read it with the version of Testbed that wrote it, or a newer one".to_owned()
+            } else {
+                "read it with the version of Testbed that wrote it; `manifest.json` names it".to_owned()
+            }),
+            Self::NoRun { known, .. } => Some(match known.first() {
+                None => "nothing was run here yet: `testbed premerge` makes the first record".to_owned(),
+                Some(_) => format!("the newest are {}; `latest` is the last one", listed(known)),
+            }),
             Self::Encode { .. } => None,
         }
     }
@@ -86,7 +119,9 @@ impl Hint for StoreError {
     fn exit_code(&self) -> ExitCode {
         match self {
             Self::Write { .. } => ExitCode::Environment,
-            Self::Read { .. } | Self::Format { .. } => ExitCode::Usage,
+            Self::Read { .. } | Self::Format { .. } | Self::Schema { .. } | Self::NoRun { .. } => {
+                ExitCode::Usage
+            }
             Self::Encode { .. } => ExitCode::Bug,
         }
     }

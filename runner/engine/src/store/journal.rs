@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use testbed_model::event::{Event, Stamped};
+use testbed_model::record::journal;
 
 use super::error::StoreError;
 use crate::host::files;
@@ -39,8 +40,7 @@ impl Journal {
         if self.torn {
             line.push(b'\n');
         }
-        serde_json::to_writer(&mut line, stamped).map_err(StoreError::encoding("events.jsonl"))?;
-        line.push(b'\n');
+        line.extend(journal::encode(stamped).map_err(StoreError::encoding("events.jsonl"))?);
         // One write for the whole line: a reader, or a kill, sees it whole or not at all.
         let written = self.file.write_all(&line);
         self.torn = written.is_err();

@@ -5,9 +5,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use testbed_model::event::Stamped;
+use jiff::Timestamp;
+use testbed_model::record::{LogLine, RecordedLog};
 
 use super::error::StoreError;
+use super::{LANES, SERVICES, name};
 
 /// Open log files, by path below the run's folder.
 #[derive(Debug)]
@@ -21,22 +23,30 @@ impl LineLogs {
         Self { folder: folder.to_owned(), open: BTreeMap::new() }
     }
 
-    /// Appends a line to `FOLDER/NAME.log`.
+    /// Appends a line to the log of a stack's service, or of a lane's tool.
     pub(super) fn append(
         &mut self,
-        folder: &str,
-        name: &str,
-        stamped: &Stamped,
+        stack: Option<&str>,
+        who: &str,
+        at: Timestamp,
         line: &str,
     ) -> Result<(), StoreError> {
-        let path = self.folder.join(folder).join(format!("{name}.log"));
+        let below = stack.map_or_else(|| LANES.to_owned(), |stack| format!("{SERVICES}/{}", name(stack)));
+        let path = self.folder.join(below).join(format!("{}.log", name(who)));
         let file = match self.open.remove(&path) {
             Some(file) => file,
             None => open(&path)?,
         };
         let file = self.open.entry(path.clone()).or_insert(file);
-        let time = stamped.at.strftime("%H:%M:%S%.3f");
-        writeln!(file, "{time} {line}").map_err(StoreError::writing(&path))
+        writeln!(file, "{}", LogLine::encode(at, line)).map_err(StoreError::writing(&path))
+    }
+
+    /// Appends a whole log.
+    pub(super) fn append_all(&mut self, log: &RecordedLog) -> Result<(), StoreError> {
+        for line in &log.lines {
+            self.append(log.stack.as_deref(), &log.name, line.at, &line.text)?;
+        }
+        Ok(())
     }
 
     pub(super) fn flush(&mut self) -> Result<(), StoreError> {

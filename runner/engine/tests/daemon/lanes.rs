@@ -12,6 +12,7 @@ use testbed_engine::exec::executor::{Executor, RunContext};
 use testbed_engine::exec::job::{EventPipe, Step};
 use testbed_engine::exec::place::PlaceContext;
 use testbed_engine::exec::pytest::Pytest;
+use testbed_engine::exec::rounds::Repeat;
 use testbed_engine::exec::site::{Assembly, Site as ExecSite, StackSite, WORK};
 use testbed_engine::host::files::Identity;
 use testbed_engine::schedule::{self, Capacity};
@@ -126,7 +127,7 @@ impl Bench {
         });
         let before = site.heard().len();
         let (daemon, events) = (site.daemon.clone(), site.events.clone());
-        let drive = Drive { daemon: &daemon, events: &events, lane: &lane, stack, cancel };
+        let drive = Drive { daemon: &daemon, events: &events, lane: &lane, stack, cancel, rounds: None };
         let end = drive.run(&assembly, Box::new(Pytest::default())).await;
         let heard = site.heard().get(before..).unwrap_or_default();
         let cases = heard.iter().filter_map(|event| match event {
@@ -234,7 +235,7 @@ async fn a_lane_that_eats_its_memory(site: &mut Site) {
     bench.lane.limits.memory_bytes = 64 << 20;
     let ended = bench.run(site, &[COLLECTED, START_A, "eat"]).await;
     assert_eq!(ended.outcomes()[0], ("a", Outcome::Error));
-    assert_eq!(ended.failure(), ("the lane's container ran out of its 64MiB of memory", false));
+    assert_eq!(ended.failure(), ("the lane's container ran out of its 64MiB of memory", true));
 }
 
 async fn a_case_controls_its_stack(site: &mut Site) {
@@ -263,7 +264,8 @@ async fn a_stack_that_breaks_ends_its_lane(site: &mut Site) {
     let acts = [COLLECTED, START_A, "stubborn", "slay mortal", "wait 30000"];
     let ended = bench.run_with(site, &acts, Some(&live), &CancellationToken::new()).await;
     assert_eq!(ended.outcomes(), [("a", Outcome::Interrupted), ("b", Outcome::Skipped)]);
-    assert_eq!(ended.failure(), ("`mortal` ended with code 7", true));
+    // With a code of its own, so it is the product that failed, and not what is around it.
+    assert_eq!(ended.failure(), ("`mortal` ended with code 7", false));
     assert_eq!(ended.end.broken_stack.as_deref(), Some("`mortal` ended with code 7"));
     assert_eq!(ended.end.failure.unwrap().log, ["slain"]);
     let died = site.when(|event| matches!(event, Event::ServiceExited { .. }));
@@ -285,7 +287,8 @@ async fn a_project_that_only_root_may_read(site: &mut Site) {
         agent_binary: site.context.agent_binary.clone(),
         seed: 0,
     };
-    let context = RunContext { place, stacks: site.context.clone() };
+    let context =
+        RunContext { place, stacks: site.context.clone(), standing: Vec::new(), repeat: Repeat::Once };
     let executor = Executor::new(site.daemon.clone(), site.events.clone(), context).unwrap();
     let lane = Lane { image_reference: site.image().to_owned(), ..bench.lane.clone() };
     let plan = Plan {
@@ -297,6 +300,7 @@ async fn a_project_that_only_root_may_read(site: &mut Site) {
         lanes: vec![lane],
         skipped: Vec::new(),
         skips: Vec::new(),
+        whole: None,
     };
     let capacity = Capacity::of_host(2, 8 << 30);
     let cancel = CancellationToken::new();

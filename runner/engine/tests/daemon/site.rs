@@ -83,6 +83,7 @@ impl Site {
             agent_image: image.clone(),
             agent_binary: std::env::current_exe().unwrap(),
             range: Subnet::DEFAULT_RANGE,
+            sampling: true,
             keep_until: None,
         };
         let (heard, times_us, containers) = (Vec::new(), Vec::new(), AtomicU32::new(0));

@@ -15,8 +15,7 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use super::{ChangeKind, ChangedFile};
 use crate::document::{Item, Mark, Value, from_yaml};
-use crate::exit_code::ExitCode;
-use crate::hint::Hint;
+use crate::glob;
 use crate::span::Fault;
 
 /// The words for kinds of change that paths-filter knows (`src/file.ts`). It lists files with rename detection off, so a
@@ -80,19 +79,7 @@ struct Pattern {
 #[error(transparent)]
 pub struct FiltersError(#[from] pub Fault);
 
-impl Hint for FiltersError {
-    fn hint(&self) -> Option<String> {
-        self.0.hint.clone()
-    }
-
-    fn exit_code(&self) -> ExitCode {
-        ExitCode::Usage
-    }
-
-    fn rendered(&self) -> Option<String> {
-        self.0.excerpt.clone()
-    }
-}
+crate::hint::of_fault!(FiltersError);
 
 impl Filters {
     /// Reads a filters file; `file` is its name for messages.
@@ -218,10 +205,10 @@ fn pattern(text: &str, item: &Item<'_>) -> Result<Pattern, Fault> {
             item.fault(format!("has the pattern `{text}`, and tools disagree on what `{sign}` means"));
         return Err(fault.with_hint("write it as several patterns, of which some start with `!`"));
     }
-    let glob = GlobBuilder::new(rest).literal_separator(true).backslash_escape(true).build();
-    match glob {
-        Ok(glob) => Ok(Pattern { negated, matcher: glob.compile_matcher() }),
-        Err(error) => Err(item.fault(format!("has the pattern `{text}`, which is none: {}", error.kind()))),
+    let mut builder = GlobBuilder::new(rest);
+    match glob::compile(rest, builder.literal_separator(true).backslash_escape(true)) {
+        Ok(matcher) => Ok(Pattern { negated, matcher }),
+        Err(what) => Err(item.fault(format!("has the pattern `{text}`, which is none: {what}"))),
     }
 }
 

@@ -7,6 +7,7 @@ use globset::GlobBuilder;
 use super::vocabulary::{meant, spellings};
 use super::{Finding, Inputs, Rule, listed};
 use crate::catalog::SuiteCatalog;
+use crate::glob;
 use crate::project::{Suite, Vocabulary};
 
 /// Names shorter than this are near too many others.
@@ -37,9 +38,7 @@ pub(super) fn check_files(
     let exempt: Vec<_> = naming
         .exempt
         .iter()
-        .filter_map(|text| {
-            Some(GlobBuilder::new(text).literal_separator(true).build().ok()?.compile_matcher())
-        })
+        .filter_map(|text| glob::compile(text, GlobBuilder::new(text).literal_separator(true)).ok())
         .collect();
     let files: BTreeSet<&str> = catalog.files.iter().map(String::as_str).collect();
     for file in files.into_iter().filter(|file| !exempt.iter().any(|matcher| matcher.is_match(file))) {

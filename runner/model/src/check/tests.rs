@@ -329,6 +329,7 @@ fn a_quarantine_ends_and_must_hold_something() {
         cases: cases.iter().map(|text| pattern(text)).collect(),
         ticket: format!("T-{line}"),
         until,
+        owner: None,
         reason: None,
         mark: Position { line, ..Position::START },
     };

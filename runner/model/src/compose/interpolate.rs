@@ -83,6 +83,8 @@ impl Problem {
                 document.fault(at, format!("the variable `{name}` has no value")).with_hint(way_out)
             }
             What::Required { name, message } => {
+                // Somebody's own sentence, in the middle of one of ours.
+                let message = message.trim_end_matches(|c: char| c == '.' || c.is_whitespace());
                 let told = if message.is_empty() { String::new() } else { format!(": {message}") };
                 document
                     .fault(at, format!("the variable `{name}` must have a value{told}"))
@@ -196,6 +198,17 @@ mod tests {
 
     fn variables() -> BTreeMap<String, String> {
         [("A", "1"), ("EMPTY", "")].map(|(k, v)| (k.to_owned(), v.to_owned())).into()
+    }
+
+    #[test]
+    fn a_message_of_the_files_own_has_no_final_dot_here() {
+        for (text, told) in
+            [("${B:?set it.}", "`B` must have a value: set it"), ("${B:?.}", "`B` must have a value")]
+        {
+            let mut document = from_yaml("f.yaml", &format!("a: \"{text}\"\n")).unwrap();
+            let error = fill(&mut document, &variables()).unwrap_err();
+            assert!(error.message.ends_with(told), "{error}");
+        }
     }
 
     #[test]

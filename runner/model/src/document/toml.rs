@@ -4,8 +4,11 @@ use std::fmt::Write as _;
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
+use toml_parser::Source;
+use toml_parser::lexer::TokenKind;
 
-use super::{Document, Entry, Form, Mark, Node, Scalar, Value};
+use super::lines::Lines;
+use super::{Document, Entry, Form, MAX_DEPTH, Mark, Node, Scalar, Value};
 use crate::span::Fault;
 
 /// Parses a TOML file.
@@ -15,10 +18,15 @@ pub fn from_toml(file: &str, text: &str) -> Result<Document, Fault> {
         text: text.to_owned(),
         root: Node { mark: Mark::START, value: Value::Map(Vec::new()) },
     };
+    if let Some(offset) = bottomless(text) {
+        return Err(too_deep(&document, Mark::of_offset(text, offset)));
+    }
     match DeTable::parse(text) {
         Ok(table) => {
-            let lines = Lines::of(text);
-            document.root.value = map(&lines, table.get_ref());
+            match map(&Lines::of(text), table.get_ref(), 1) {
+                Ok(value) => document.root.value = value,
+                Err(TooDeep(mark)) => return Err(too_deep(&document, mark)),
+            }
             Ok(document)
         }
         Err(error) => {
@@ -53,42 +61,71 @@ pub fn toml_text(text: &str) -> String {
     out
 }
 
-/// Where each line starts, so that finding a position does not read the text from its start each time.
-struct Lines<'t> {
-    text: &'t str,
-    starts: Vec<usize>,
+/// A value that lies deeper than any configuration needs.
+struct TooDeep(Mark);
+
+fn too_deep(document: &Document, mark: Mark) -> Fault {
+    let message = format!("nested deeper than {MAX_DEPTH} levels");
+    document.fault(mark, message).with_hint("write the inner values flat, or leave them out")
 }
 
-impl<'t> Lines<'t> {
-    fn of(text: &'t str) -> Self {
-        let starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { text, starts }
+/// Where a text nests so deep that the parser itself would end a thread's stack, if it does. The parser limits brackets, and
+/// the dots of one key, each by itself; together they make thousands of levels.
+///
+/// Its words are counted rather than its values, so the count is too high where syntax is broken. Hence there is some room.
+fn bottomless(text: &str) -> Option<usize> {
+    const ROOM: usize = 4 * MAX_DEPTH;
+    // What is open, each with the levels around it.
+    let mut open: Vec<(TokenKind, usize)> = Vec::new();
+    let mut level = 0;
+    for token in Source::new(text).lex() {
+        let around = open.last().map_or(0, |(_, around)| around + 1);
+        match token.kind() {
+            kind @ (TokenKind::LeftCurlyBracket | TokenKind::LeftSquareBracket) => {
+                open.push((kind, level));
+                level += 1;
+            }
+            TokenKind::RightCurlyBracket => close(&mut open, &mut level, TokenKind::LeftCurlyBracket),
+            TokenKind::RightSquareBracket => close(&mut open, &mut level, TokenKind::LeftSquareBracket),
+            TokenKind::Dot => level += 1,
+            TokenKind::Comma => level = around,
+            // In braces a key may go on in the next line.
+            TokenKind::Newline
+                if open.last().is_none_or(|(kind, _)| *kind != TokenKind::LeftCurlyBracket) =>
+            {
+                level = around;
+            }
+            _ => {}
+        }
+        if level > ROOM {
+            return Some(token.span().start());
+        }
     }
+    None
+}
 
-    fn mark(&self, offset: usize) -> Mark {
-        let line = self.starts.partition_point(|start| *start <= offset);
-        let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(0, |lead| lead.chars().count()) + 1;
-        let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Mark { line: number(line), column: number(column), offset }
+/// Goes back to the levels around a bracket. One that closes nothing changes nothing.
+fn close(open: &mut Vec<(TokenKind, usize)>, level: &mut usize, wanted: TokenKind) {
+    if let Some((_, around)) = open.pop_if(|(kind, _)| *kind == wanted) {
+        *level = around;
     }
 }
 
-fn map(lines: &Lines<'_>, table: &DeTable<'_>) -> Value {
-    let mut entries: Vec<Entry> = table
-        .iter()
-        .map(|(key, value)| {
-            let mark = lines.mark(key.span().start);
-            Entry { key: key.get_ref().to_string(), mark, value: node(lines, value) }
-        })
-        .collect();
+fn map(lines: &Lines<'_>, table: &DeTable<'_>, depth: usize) -> Result<Value, TooDeep> {
+    let mut entries = Vec::with_capacity(table.len());
+    for (key, value) in table {
+        let mark = lines.mark(key.span().start);
+        entries.push(Entry { key: key.get_ref().to_string(), mark, value: node(lines, value, depth + 1)? });
+    }
     entries.sort_by_key(|entry| entry.mark);
-    Value::Map(entries)
+    Ok(Value::Map(entries))
 }
 
-fn node(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Node {
+fn node(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>, depth: usize) -> Result<Node, TooDeep> {
+    let mark = lines.mark(value.span().start);
     let plain = |text: String| Value::Scalar(Scalar { text, form: Form::Plain });
     let content = match value.get_ref() {
+        DeValue::Array(_) | DeValue::Table(_) if depth > MAX_DEPTH => return Err(TooDeep(mark)),
         DeValue::String(text) => Value::Scalar(Scalar { text: text.to_string(), form: Form::Quoted }),
         DeValue::Integer(number) => {
             let decimal = i128::from_str_radix(number.as_str(), number.radix());
@@ -97,10 +134,13 @@ fn node(lines: &Lines<'_>, value: &Spanned<DeValue<'_>>) -> Node {
         DeValue::Float(number) => plain(number.as_str().to_owned()),
         DeValue::Boolean(truth) => plain(truth.to_string()),
         DeValue::Datetime(time) => plain(time.to_string()),
-        DeValue::Array(items) => Value::List(items.iter().map(|item| node(lines, item)).collect()),
-        DeValue::Table(table) => map(lines, table),
+        DeValue::Array(items) => {
+            let nodes: Result<_, _> = items.iter().map(|item| node(lines, item, depth + 1)).collect();
+            Value::List(nodes?)
+        }
+        DeValue::Table(table) => map(lines, table, depth)?,
     };
-    Node { mark: lines.mark(value.span().start), value: content }
+    Ok(Node { mark, value: content })
 }
 
 #[cfg(test)]
@@ -142,6 +182,23 @@ mod tests {
             assert_eq!(day(value).unwrap_err(), message);
         }
         assert_eq!(day("[]").unwrap_err(), "`until` must be a date such as `2026-12-31`, not a list");
+    }
+
+    #[test]
+    fn dots_and_brackets_together_nest_no_deeper_than_either() {
+        let dots = vec!["a"; 60].join(".");
+        assert!(from_toml("f.toml", &format!("[{dots}]\nb = 1\n")).is_ok());
+        let many = format!("x = [{}]\n", "{ a.b = 1.5, c = [2.5] },\n".repeat(500));
+        assert!(from_toml("f.toml", &many).is_ok());
+        for text in [
+            format!("[{dots}]\n{dots} = 1\n"),
+            format!("{dots} = {}{}", "[".repeat(70), "]".repeat(70)),
+            format!("{dots} = {}1{}", format!("{{{dots} = ").repeat(70), "}".repeat(70)),
+        ] {
+            let fault = from_toml("f.toml", &text).unwrap_err();
+            assert!(fault.message.contains("nested deeper than 64 levels"), "{fault}");
+            assert!(fault.hint.is_some() && fault.excerpt.is_some());
+        }
     }
 
     #[test]

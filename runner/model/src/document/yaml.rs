@@ -5,13 +5,11 @@
 
 use std::collections::BTreeMap;
 
-use granit_parser::{Event, Parser, ScalarStyle, Span, options};
+use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, options};
 
-use super::{Document, Entry, Form, Kind, Mark, Node, Scalar, Value};
+use super::lines::Lines;
+use super::{Document, Entry, Form, Kind, MAX_DEPTH, Mark, Node, Scalar, Value};
 use crate::span::Fault;
-
-/// Nesting beyond this is refused; no configuration needs it, and it bounds every recursion over a tree.
-const MAX_DEPTH: usize = 64;
 
 /// Bytes of text, plus one for each node, that a file may amount to once aliases are expanded.
 const MAX_WEIGHT: usize = 4 << 20;
@@ -70,6 +68,7 @@ struct Finished {
 
 struct Builder<'d> {
     document: &'d Document,
+    lines: Lines<'d>,
     open: Vec<Open>,
     anchors: BTreeMap<usize, Finished>,
     anchor_names: BTreeMap<usize, String>,
@@ -81,6 +80,7 @@ impl<'d> Builder<'d> {
     fn new(document: &'d Document) -> Self {
         Self {
             document,
+            lines: Lines::of(&document.text),
             open: Vec::new(),
             anchors: BTreeMap::new(),
             anchor_names: BTreeMap::new(),
@@ -103,7 +103,7 @@ impl<'d> Builder<'d> {
             let (event, span) = step.map_err(|error| {
                 let message = error.info().to_lowercase().replace('\n', " ");
                 let fault =
-                    self.document.fault(mark_of(error.marker()), format!("not valid YAML: {message}"));
+                    self.document.fault(self.mark(error.marker()), format!("not valid YAML: {message}"));
                 fault.with_hint("check brackets, quotes and indentation here and right before")
             })?;
             if matches!(event, Event::DocumentStart(..)) {
@@ -122,7 +122,7 @@ impl<'d> Builder<'d> {
             let fault = self.fault(span, format!("the tag `{}` is not supported", tag.original()));
             return Err(fault.with_hint("leave the tag out; quote a value that must be text"));
         }
-        let mark = mark_of(&span.start);
+        let mark = self.mark(&span.start);
         match event {
             Event::Scalar(text, style, anchor, _) => self.scalar(text.into_owned(), style, anchor, mark),
             Event::SequenceStart(_, anchor, _) => self.start(mark, anchor, Content::List(Vec::new())),
@@ -247,7 +247,13 @@ impl<'d> Builder<'d> {
     }
 
     fn fault(&self, span: &Span, message: impl Into<String>) -> Fault {
-        self.document.fault(mark_of(&span.start), message)
+        self.document.fault(self.mark(&span.start), message)
+    }
+
+    /// A position of the parser's. It counts lines as YAML does, where a carriage return ends one as well; everything that
+    /// shows a file does not, so its count is not used.
+    fn mark(&self, marker: &Marker) -> Mark {
+        self.lines.mark(marker.byte_offset().unwrap_or(0).min(self.document.text.len()))
     }
 }
 
@@ -268,15 +274,6 @@ fn key_of(document: &Document, node: Node) -> Result<Key, Fault> {
             let message = format!("a key must be text, not {}", kind.nature());
             Err(document.fault(mark, message).with_hint("put it in quotes"))
         }
-    }
-}
-
-fn mark_of(marker: &granit_parser::Marker) -> Mark {
-    let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-    Mark {
-        line: number(marker.line()),
-        column: number(marker.col()).saturating_add(1),
-        offset: marker.byte_offset().unwrap_or(0),
     }
 }
 
@@ -338,6 +335,16 @@ mod tests {
         check("1: 1", "f.yaml:1:1: a key must be text, not a number");
         check("{a: 1}: 1", "f.yaml:1:1: a key must be text, not a map");
         check("<<: 1", "f.yaml:1:5: `<<` takes a map or a list of maps, not a number");
+    }
+
+    #[test]
+    fn a_carriage_return_by_itself_ends_no_line_in_a_place() {
+        // For YAML it does, and `b` is a key; an editor shows one line.
+        let fault = from_yaml("f.yaml", "a: 1\rb: é\rb: 2\n").unwrap_err();
+        assert_eq!((fault.place.line, fault.place.column), (1, 11), "{fault}");
+        assert!(fault.excerpt.is_some());
+        let fault = from_yaml("f.yaml", "a: 1\r\nb: 1\r\nb: 2\r\n").unwrap_err();
+        assert_eq!((fault.place.line, fault.place.column), (3, 1), "{fault}");
     }
 
     #[test]

@@ -141,13 +141,24 @@ pub struct Pulled {
     pub digest: Digest,
 }
 
-/// An image in an archive.
+/// An image in a docker archive.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Archived {
-    /// The docker archive, from the folder of images.
-    pub archive: String,
+    /// Where the archive is.
+    #[serde(flatten)]
+    pub held: Held,
     /// The image's id, the digest of its configuration.
     pub id: Digest,
+}
+
+/// Where a docker archive is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Held {
+    /// A file, from the folder of images.
+    Archive(String),
+    /// A program, by its whole path, that writes it to its standard output, as nixpkgs' `streamLayeredImage` makes one.
+    Stream(String),
 }
 
 /// The lock.
@@ -178,6 +189,14 @@ impl ImageLock {
         top.finish(&["schema", "images"])?;
         Ok(Self { images })
     }
+
+    /// The lock's text with another digest for an image, and everything else as it was written.
+    pub fn with_digest(text: &str, name: &ImageName, old: &Digest, new: &Digest) -> String {
+        // Two images may have one digest: the one that is meant comes first after its own name.
+        let from = text.find(&format!("\"{name}\"")).unwrap_or(0);
+        let (before, after) = text.split_at(from);
+        format!("{before}{}", after.replacen(old.as_str(), new.as_str(), 1))
+    }
 }
 
 fn source(item: &Item<'_>) -> Result<ImageSource, Fault> {
@@ -200,7 +219,7 @@ fn source(item: &Item<'_>) -> Result<ImageSource, Fault> {
     };
     inner.finish(match way {
         "pull" => &["repository", "tag", "digest"],
-        "load" => &["archive", "id"],
+        "load" => &["archive", "stream", "id"],
         _ => &["recipe"],
     })?;
     fields.finish(&WAYS)?;
@@ -222,10 +241,11 @@ fn pull(fields: &mut Fields<'_>) -> Result<ImageSource, Fault> {
 }
 
 fn load(fields: &mut Fields<'_>) -> Result<ImageSource, Fault> {
-    Ok(ImageSource::Load(Archived {
-        archive: below(&fields.require("archive")?)?,
-        id: digest(&fields.require("id")?)?,
-    }))
+    let held = match fields.take("stream") {
+        Some(stream) => Held::Stream(whole(&stream)?),
+        None => Held::Archive(below(&fields.require("archive")?)?),
+    };
+    Ok(ImageSource::Load(Archived { held, id: digest(&fields.require("id")?)? }))
 }
 
 fn digest(item: &Item<'_>) -> Result<Digest, Fault> {
@@ -234,6 +254,15 @@ fn digest(item: &Item<'_>) -> Result<Digest, Fault> {
             "a registry prints it (`docker buildx imagetools inspect NAME:TAG`), and so does `docker image inspect NAME`",
         )
     })
+}
+
+/// A path from the root.
+fn whole(item: &Item<'_>) -> Result<String, Fault> {
+    let text = item.full_text()?;
+    if text.starts_with('/') {
+        return Ok(text.to_owned());
+    }
+    Err(item.fault(format!("must be a whole path, and `{text}` is not")))
 }
 
 /// A path below the folder of images.
@@ -271,6 +300,7 @@ mod tests {
                 "pull",
             ),
             (format!(r#"{{"load": {{"archive": "nats.tar", "id": "{DIGEST}"}}}}"#), "load"),
+            (format!(r#"{{"load": {{"stream": "/store/stream-nats", "id": "{DIGEST}"}}}}"#), "load"),
         ] {
             let lock = ImageLock::parse("images.lock.json", &lock(&image)).unwrap();
             let name: ImageName = "nats".parse().unwrap();
@@ -293,6 +323,38 @@ mod tests {
             message(r#"{"build": {"recipe": "a", "x": 1}}"#),
             "images.lock.json:4:39: unknown key `x` in `images.nats.build`"
         );
+    }
+
+    #[test]
+    fn an_archive_is_a_file_or_a_program_and_not_both() {
+        let both = format!(r#"{{"load": {{"archive": "a.tar", "stream": "/s", "id": "{DIGEST}"}}}}"#);
+        assert!(message(&both).contains("unknown key `archive` in `images.nats.load`"), "{}", message(&both));
+        let relative = format!(r#"{{"load": {{"stream": "s", "id": "{DIGEST}"}}}}"#);
+        assert!(
+            message(&relative).ends_with("`images.nats.load.stream` must be a whole path, and `s` is not")
+        );
+    }
+
+    #[test]
+    fn another_digest_changes_one_line() {
+        let pull = |tag: &str| {
+            format!(r#"{{"pull": {{"repository": "a.example/b", "tag": "{tag}", "digest": "{DIGEST}"}}}}"#)
+        };
+        let text = format!(
+            "{{\n\"schema\": 1, \"images\": {{\n\"a\": {},\n\"b\": {}\n}}\n}}\n",
+            pull("1"),
+            pull("2")
+        );
+        let new = format!("sha256:{}", "0".repeat(64));
+        let name: ImageName = "b".parse().unwrap();
+        let changed = ImageLock::with_digest(&text, &name, &DIGEST.parse().unwrap(), &new.parse().unwrap());
+        let lock = ImageLock::parse("l", &changed).unwrap();
+        let digest = |name: &str| match &lock.images[&name.parse::<ImageName>().unwrap()] {
+            ImageSource::Pull(pulled) => pulled.digest.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((digest("a"), digest("b")), (DIGEST.to_owned(), new));
+        assert_eq!(text.lines().zip(changed.lines()).filter(|(old, new)| old != new).count(), 1);
     }
 
     #[test]

@@ -7,6 +7,9 @@ use std::cmp::Ordering;
 
 use crate::image::Architecture;
 
+/// More brackets within each other than this are no condition any more.
+const MAX_DEPTH: usize = 64;
+
 /// What markers are asked about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'a> {
@@ -42,7 +45,7 @@ impl Target<'_> {
 /// Whether a marker holds for a target. The error says what cannot be read.
 pub fn holds(marker: &str, target: &Target<'_>) -> Result<bool, String> {
     let tokens = tokens(marker)?;
-    let mut reader = Reader { tokens: &tokens, target };
+    let mut reader = Reader { tokens: &tokens, target, depth: 0 };
     let answer = reader.any()?;
     match reader.tokens.first() {
         None => Ok(answer),
@@ -98,6 +101,7 @@ fn tokens(marker: &str) -> Result<Vec<Token>, String> {
 struct Reader<'t, 'a> {
     tokens: &'t [Token],
     target: &'a Target<'a>,
+    depth: usize,
 }
 
 /// A side of a comparison: its value, and whether it was a variable.
@@ -125,7 +129,12 @@ impl Reader<'_, '_> {
 
     fn one(&mut self) -> Result<bool, String> {
         if self.takes(&Token::Sign("(".to_owned())) {
+            self.depth += 1;
+            if self.depth > MAX_DEPTH {
+                return Err(format!("more than {MAX_DEPTH} brackets are within each other"));
+            }
             let answer = self.any()?;
+            self.depth -= 1;
             return if self.takes(&Token::Sign(")".to_owned())) {
                 Ok(answer)
             } else {
@@ -287,6 +296,17 @@ mod tests {
         }
         let arm = Target { python: "3.9", architecture: Architecture::Arm64 };
         assert_eq!(holds("platform_machine == 'aarch64' and python_version < '3.10'", &arm), Ok(true));
+    }
+
+    #[test]
+    fn brackets_within_each_other_have_an_end() {
+        let nested = |depth: usize| format!("{}os_name == 'nt'{}", "(".repeat(depth), ")".repeat(depth));
+        assert_eq!(holds(&nested(64), &TARGET), Ok(false));
+        // Beside each other there can be any number.
+        assert_eq!(holds(&[nested(1).as_str(); 1000].join(" or "), &TARGET), Ok(false));
+        for depth in [65, 1_000_000] {
+            assert!(holds(&nested(depth), &TARGET).unwrap_err().contains("more than 64 brackets"));
+        }
     }
 
     #[test]

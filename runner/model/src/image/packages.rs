@@ -39,7 +39,7 @@ impl FromStr for PackagePin {
         let (version, sha256) =
             text.split_once(" sha256:").ok_or_else(|| PackagePinError(text.to_owned()))?;
         let hex = sha256.len() == 64 && sha256.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if version.is_empty() || version.contains(' ') || !hex {
+        if !is_version(version) || !hex {
             return Err(PackagePinError(text.to_owned()));
         }
         Ok(Self { version: version.to_owned(), sha256: sha256.to_ascii_lowercase() })
@@ -67,14 +67,22 @@ pub struct PackageSet(pub BTreeMap<String, PackagePin>);
 
 impl PackageSet {
     /// Reads what `sha256sum *.deb` prints in a folder of downloaded packages, whose names are
-    /// `NAME_VERSION_ARCHITECTURE.deb` with `%3a` for a colon. Nothing for a line of another form.
+    /// `NAME_VERSION_ARCHITECTURE.deb` with `%3a` for a colon. Nothing for a line of another form, or for a package that comes
+    /// twice in different versions.
     pub fn from_sums(text: &str) -> Option<Self> {
         let mut packages = BTreeMap::new();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let (sha256, file) = line.split_once("  ")?;
             let mut parts = file.strip_suffix(".deb")?.split('_');
-            let (name, version) = (parts.next()?, parts.next()?.replace("%3a", ":"));
-            packages.insert(name.to_owned(), format!("{version} sha256:{sha256}").parse().ok()?);
+            let (name, version, _architecture) = (parts.next()?, parts.next()?, parts.next()?);
+            if parts.next().is_some() || !is_name(name) {
+                return None;
+            }
+            let version = version.replace("%3a", ":");
+            let pin: PackagePin = format!("{version} sha256:{sha256}").parse().ok()?;
+            if packages.insert(name.to_owned(), pin.clone()).is_some_and(|other| other != pin) {
+                return None;
+            }
         }
         Some(Self(packages))
     }
@@ -89,6 +97,17 @@ impl PackageSet {
         let pairs: Vec<String> = self.0.iter().map(|(name, pin)| format!("{name}={}", pin.version)).collect();
         pairs.join(" ")
     }
+}
+
+/// Whether Debian's policy (5.6.1) allows a package this name, but for its length.
+fn is_name(text: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.bytes().next().is_some_and(plain) && text.bytes().all(|byte| plain(byte) || b"+-.".contains(&byte))
+}
+
+/// Whether a text has the characters of a version in Debian's policy (5.6.12) alone.
+fn is_version(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte))
 }
 
 /// How the packages of an image differ from what the lock expects. Sorted by name.
@@ -188,6 +207,27 @@ mod tests {
         {
             assert_eq!(PackageSet::from_sums(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_label_cannot_tell_apart_is_refused() {
+        // A label joins names and versions by `=` and spaces.
+        for file in [
+            "a=b_1_all",
+            "a b_1_all",
+            "_1_all",
+            "A_1_all",
+            "a_1=2_all",
+            "a_1 2_all",
+            "a__all",
+            "a_1",
+            "a_1_all_x",
+        ] {
+            assert_eq!(PackageSet::from_sums(&format!("{SUM}  {file}.deb")), None, "{file}");
+        }
+        let twice =
+            |other: &str| PackageSet::from_sums(&format!("{SUM}  a_1_all.deb\n{SUM}  a_{other}_all.deb"));
+        assert!(twice("1").is_some() && twice("2").is_none());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Recipes: how an image is made, layer by layer, the same for every architecture.
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::Serialize;
@@ -166,7 +167,7 @@ impl Sieve {
 }
 
 fn matcher(glob: &str) -> Option<GlobMatcher> {
-    Some(GlobBuilder::new(glob).literal_separator(true).build().ok()?.compile_matcher())
+    crate::glob::compile(glob, GlobBuilder::new(glob).literal_separator(true)).ok()
 }
 
 fn layer(item: &Item<'_>) -> Result<Layer, Fault> {
@@ -215,12 +216,11 @@ fn debian(fields: &mut Fields<'_>) -> Result<(Layer, &'static [&'static str]), F
 fn wheels(fields: &mut Fields<'_>) -> Result<(Layer, &'static [&'static str]), Fault> {
     let python = fields.require("python")?;
     let version = python.full_text()?;
-    let parts = version.split_once('.');
-    if !parts.is_some_and(|(major, minor)| major == "3" && minor.parse::<u8>().is_ok()) {
+    if version.strip_prefix("3.").and_then(number::<u8>).is_none() {
         return Err(python.fault(format!("must be a version such as `3.11`, not `{version}`")));
     }
     let glibc = fields.require("glibc")?;
-    let glibc_minor = glibc.full_text()?.strip_prefix("2.").and_then(|minor| minor.parse().ok());
+    let glibc_minor = glibc.full_text()?.strip_prefix("2.").and_then(number);
     let layer = WheelsLayer {
         requirements: relative(&fields.require("requirements")?)?,
         target: absolute(&fields.require("target")?)?,
@@ -228,6 +228,11 @@ fn wheels(fields: &mut Fields<'_>) -> Result<(Layer, &'static [&'static str]), F
         glibc_minor: glibc_minor.ok_or_else(|| glibc.fault("must be a version such as `2.36`"))?,
     };
     Ok((Layer::Wheels(layer), &["kind", "requirements", "target", "python", "glibc"]))
+}
+
+/// Digits alone: a number that is read may also have a sign, and these become parts of names.
+fn number<N: FromStr>(text: &str) -> Option<N> {
+    text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }
 
 fn files(fields: &mut Fields<'_>) -> Result<(Layer, &'static [&'static str]), Fault> {
@@ -427,6 +432,13 @@ paths = ["/opt/dynamo"]
             (one("kind = \"files\"\nfolders = { \"/a\" = \"4755\" }"), "must be a mode such as `0755`"),
             (one("kind = \"files\"\nlinks = { \"/a/../b\" = \"c\" }"), "must be a path from `/`"),
             (one("kind = \"files\"\nlinks = { \"/a\" = \"c\", \"/a/\" = \"d\" }"), "a second time"),
+            (one("kind = \"wheels\"\npython = \"3.+11\""), "must be a version such as `3.11`, not `3.+11`"),
+            (
+                one(
+                    "kind = \"wheels\"\nrequirements = \"r\"\ntarget = \"/o\"\npython = \"3.11\"\nglibc = \"2.+36\"",
+                ),
+                "a version such as `2.36`",
+            ),
             (one("kind = \"bytecode\"\npaths = [\"/a\"]"), "the key `interpreter` is missing"),
             ("schema = 2\nlayer = []".to_owned(), "r.toml:1:10: `schema` must be 1"),
             ("schema = 1".to_owned(), "the key `layer` is missing"),

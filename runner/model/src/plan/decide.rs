@@ -56,8 +56,18 @@ pub struct Inputs<'a> {
     pub durations: &'a Durations,
 }
 
-/// Decides what a tier's run does.
+/// Decides what a tier's run does. A share of a tier carries the plan of the whole with it.
 pub fn plan(inputs: &Inputs<'_>) -> Result<Plan, PlanError> {
+    let plan = decide(inputs)?;
+    if inputs.choice.shard.is_none() {
+        return Ok(plan);
+    }
+    let choice = Choice { shard: None, ..inputs.choice.clone() };
+    let whole = decide(&Inputs { choice: &choice, ..*inputs })?;
+    Ok(Plan { whole: Some(Box::new(whole)), ..plan })
+}
+
+fn decide(inputs: &Inputs<'_>) -> Result<Plan, PlanError> {
     check_choice(inputs)?;
     check_patterns(inputs)?;
     check_names(inputs)?;
@@ -459,6 +469,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             lanes: self.lanes,
             skipped: self.skipped,
             skips: self.skips,
+            whole: None,
         }
     }
 }

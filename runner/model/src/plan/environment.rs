@@ -68,7 +68,9 @@ impl Environment {
             return Some(format!("it needs GPUs: {}, and this host has {}", needs.gpus.value, facts.gpus));
         }
         if facts.memory_bytes < needs.memory.value {
-            let (needs, has) = (bytes_text(needs.memory.value), bytes_text(facts.memory_bytes));
+            // Whole mebibytes are near enough, and never more than there is.
+            let has = facts.memory_bytes >> 20 << 20;
+            let (needs, has) = (bytes_text(needs.memory.value), bytes_text(has));
             return Some(format!("it needs {needs} of memory, and this host has {has}"));
         }
         None

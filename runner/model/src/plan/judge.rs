@@ -7,7 +7,7 @@ use super::{Filter, Inputs};
 use crate::catalog::{Entry, SuiteCatalog, ToolWord};
 use crate::lane::{LaneId, SuiteKind};
 use crate::project::{Quarantine, Suite};
-use crate::selection::{Expression, Mark, Marks, complete, hardware, needs};
+use crate::selection::{Expression, Mark, Marks, complete, hardware, in_every_spelling, needs};
 use crate::tier::Tier;
 
 /// A lane that could take cases of the suite.
@@ -91,7 +91,9 @@ impl<'i> Judge<'i> {
 
     fn set(&self, written: &[Mark]) -> SetOfMarks {
         let marks = complete(written, self.inputs.vocabulary);
-        let tiers = marks.iter().filter_map(|mark| mark.name.parse::<Tier>().ok());
+        // A case that names no tier is of its suite's: a default of the vocabulary would make lint wait for premerge.
+        let named = in_every_spelling(written, self.inputs.vocabulary);
+        let tiers = named.iter().filter_map(|mark| mark.name.parse::<Tier>().ok());
         let missing = hardware::missing(&marks, self.inputs.facts);
         SetOfMarks {
             tier: tiers.min().unwrap_or(self.suite.tier),

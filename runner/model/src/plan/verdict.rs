@@ -145,6 +145,17 @@ impl fmt::Display for SkipReason {
     }
 }
 
+/// How many cases of one suite share a reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SkipCount {
+    /// Suite.
+    pub suite: String,
+    /// Why, as a sentence without final dot.
+    pub reason: String,
+    /// How many.
+    pub cases: u32,
+}
+
 /// Cases of one suite that share a reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SkipGroup {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::layer::Layer;
 use super::schema::KEYS;
 use super::{Explained, Origin, ProfileError, Sourced, Value};
+use crate::document::toml_text;
 use crate::span::{Fault, Place};
 use crate::stack::Millis;
 use crate::tier::Tier;
@@ -209,7 +210,7 @@ fn key_text(path: &[String]) -> String {
     let bare = |name: &String| {
         let plain =
             !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'));
-        if plain { name.clone() } else { format!("{name:?}") }
+        if plain { name.clone() } else { toml_text(name) }
     };
     path.iter().map(bare).collect::<Vec<_>>().join(".")
 }

@@ -123,6 +123,20 @@ fn explain_names_value_origin_and_what_was_replaced() {
 }
 
 #[test]
+fn what_is_explained_can_be_written_into_a_profile_whatever_characters_it_has() {
+    let text = "extends = \"mocker\"\ndescription = \"a\\u001Bb\\\"\\\\\\u00AD\"\n\
+                [variables]\n\"x \\u0007.é\" = \"1\\u0000\"\n";
+    let profile = resolved("odd", &[("odd", text)]);
+    let lines = |profile: &Resolved| -> Vec<String> {
+        let lines = profile.explain().into_iter().filter(|line| line.key != "extends");
+        lines.map(|line| format!("{}={}", line.key, line.value)).collect()
+    };
+    let set = lines(&profile);
+    let again = resolve("mocker", &sources(&[]), &set).unwrap_or_else(|error| panic!("{}", shown(&error)));
+    assert_eq!(lines(&again), set);
+}
+
+#[test]
 fn an_unknown_profile_offers_the_nearest_name() {
     let error = resolve("mokcer", &sources(&[]), &[]).unwrap_err();
     assert_eq!(error.exit_code(), crate::exit_code::ExitCode::Usage);

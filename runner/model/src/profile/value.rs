@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::schema::Kind;
-use crate::document::{Item, bytes_text, duration_text};
+use crate::document::{Item, bytes_text, duration_text, toml_text};
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::Tier;
@@ -62,11 +62,11 @@ impl fmt::Display for Value {
     /// As a profile would write it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let list = |f: &mut fmt::Formatter<'_>, items: &mut dyn Iterator<Item = &str>| {
-            let quoted: Vec<String> = items.map(|item| format!("{item:?}")).collect();
+            let quoted: Vec<String> = items.map(toml_text).collect();
             write!(f, "[{}]", quoted.join(", "))
         };
         match self {
-            Self::Text(text) => write!(f, "{text:?}"),
+            Self::Text(text) => f.write_str(&toml_text(text)),
             Self::Texts(texts) => list(f, &mut texts.iter().map(String::as_str)),
             Self::Tiers(tiers) => list(f, &mut tiers.iter().map(|tier| tier.name())),
             Self::Count(count) => write!(f, "{count}"),

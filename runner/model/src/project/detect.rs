@@ -12,10 +12,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use globset::Glob;
+use globset::GlobBuilder;
 
 use super::{ChangedFiles, Project, ProjectError, preset};
 use crate::document::{Document, Fields, Item, from_toml, toml_text};
+use crate::glob;
 use crate::lane::SuiteKind;
 use crate::span::{Fault, Place};
 
@@ -150,7 +151,8 @@ fn dynamo(layout: &Layout) -> Result<Option<Project>, ProjectError> {
 fn cargo_roots(layout: &Layout) -> Result<Vec<(String, String)>, ProjectError> {
     let mut files: Vec<&str> = layout.files.iter().map(String::as_str).collect();
     files.retain(|file| *file == "Cargo.toml" || file.ends_with("/Cargo.toml"));
-    files.retain(|file| !is_foreign(file));
+    // A folder that would be taken for an option cannot be named.
+    files.retain(|file| !is_foreign(file) && !file.starts_with('-'));
     // A folder comes before those below it.
     files.sort_by_key(|file| (file.matches('/').count(), *file));
     let mut roots: Vec<(String, Vec<String>)> = Vec::new();
@@ -251,8 +253,7 @@ fn existing(layout: &Layout, path: &str) -> Vec<String> {
     if !path.contains(['*', '?', '[']) {
         return if layout.holds(path) { vec![path.to_owned()] } else { Vec::new() };
     }
-    let Ok(glob) = Glob::new(path) else { return Vec::new() };
-    let matcher = glob.compile_matcher();
+    let Ok(matcher) = glob::compile(path, &GlobBuilder::new(path)) else { return Vec::new() };
     let parents = layout.files.iter().flat_map(|file| {
         file.match_indices('/').map(|(at, _)| &file[..at]).chain(std::iter::once(file.as_str()))
     });
@@ -316,7 +317,8 @@ fn section<'d>(document: &'d Document, path: &[&str]) -> Option<Fields<'d>> {
 
 /// One suite as a project file has it.
 fn suite(name: &str, kind: &str, paths: &[&str]) -> String {
-    let paths: Vec<String> = paths.iter().map(|path| toml_text(path)).collect();
+    // A name may be a space, or start with `~`, which means something else at the beginning of a path.
+    let paths: Vec<String> = paths.iter().map(|path| toml_text(&format!("./{path}"))).collect();
     // Nothing tells the nature of tests from outside.
     let test_type = if kind == "pytest" { "type = \"unit\"\n" } else { "" };
     let name = toml_text(name);

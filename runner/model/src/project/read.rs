@@ -170,9 +170,10 @@ fn file_pattern(item: &Item<'_>) -> Result<FilePattern, Fault> {
 }
 
 fn glob(item: &Item<'_>, pattern: &str, stays_in_folder: bool) -> Result<GlobMatcher, Fault> {
-    let glob = GlobBuilder::new(pattern).literal_separator(stays_in_folder).backslash_escape(false).build();
-    glob.map(|glob| glob.compile_matcher())
-        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())).with_hint(OPEN))
+    let mut builder = GlobBuilder::new(pattern);
+    builder.literal_separator(stays_in_folder).backslash_escape(false);
+    crate::glob::compile(pattern, &builder)
+        .map_err(|what| item.fault(format!("is not a pattern: {what}")).with_hint(OPEN))
 }
 
 /// A list of which something must be there.

@@ -135,6 +135,8 @@ pub struct Quarantine {
     pub ticket: String,
     /// The last day on which it holds.
     pub until: Date,
+    /// Who mends the cases.
+    pub owner: Option<String>,
     /// Why, in a sentence.
     pub reason: Option<String>,
     /// Where it is declared.

@@ -153,6 +153,7 @@ pub const KEYS: &[Key] = &[
     required(&["quarantine", "[]", "cases"], Kind::Cases, "the ids of cases that are not executed; `*` stands for anything, also for `/`"),
     required(&["quarantine", "[]", "ticket"], Kind::Name, "the ticket that tells why"),
     required(&["quarantine", "[]", "until"], Kind::Date, "the last day on which it holds"),
+    key(&["quarantine", "[]", "owner"], Kind::Name, "who mends the cases"),
     key(&["quarantine", "[]", "reason"], Kind::Name, "why, in a sentence"),
 ];
 

@@ -209,19 +209,15 @@ impl Parser {
     }
 
     fn single(&mut self) -> Result<Node, ExpressionError> {
+        let position = self.position();
         if self.accept(&Kind::Open)? {
             self.depth += 1;
-            if self.depth > MAX_DEPTH {
-                let position = self.position().saturating_sub(1);
-                let message = format!("more than {MAX_DEPTH} parentheses within each other");
-                return Err(ExpressionError::new(position, message));
-            }
+            self.is_shallow(position)?;
             let inner = self.any()?;
             self.close()?;
             self.depth -= 1;
             return Ok(inner);
         }
-        let position = self.position();
         let Some(text) = self.word()? else {
             return Err(self.expected(&["not", "left parenthesis", "identifier"]));
         };
@@ -252,7 +248,20 @@ impl Parser {
             && kind(2) != Some(&Kind::Equal)
     }
 
+    /// Complains of too many parentheses within each other.
+    fn is_shallow(&self, position: usize) -> Result<(), ExpressionError> {
+        if self.depth <= MAX_DEPTH {
+            return Ok(());
+        }
+        let message = format!("more than {MAX_DEPTH} parentheses within each other");
+        Err(ExpressionError::new(position, message))
+    }
+
     fn predicate(&mut self, predicate: Predicate, position: usize) -> Result<Node, ExpressionError> {
+        // What it stands for has parentheses of its own.
+        self.depth += 1;
+        self.is_shallow(position)?;
+        self.depth -= 1;
         let (mut markers, mut asked) = (Vec::new(), Vec::new());
         loop {
             // The opening parenthesis, and then each comma.

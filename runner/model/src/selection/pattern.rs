@@ -2,6 +2,8 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::glob;
+
 /// A pattern as it is given by `--case`.
 #[derive(Clone, Debug)]
 pub struct CasePattern {
@@ -30,9 +32,10 @@ impl CasePattern {
                 special.then_some('\\').into_iter().chain(Some(c))
             })
             .collect();
-        let glob =
-            is_pattern.then(|| GlobBuilder::new(&escaped).backslash_escape(true).build().ok()).flatten();
-        Self { text: text.to_owned(), matcher: glob.map(|glob| glob.compile_matcher()) }
+        let mut builder = GlobBuilder::new(&escaped);
+        builder.backslash_escape(true);
+        let matcher = is_pattern.then(|| glob::compile_flat(&escaped, &builder).ok()).flatten();
+        Self { text: text.to_owned(), matcher }
     }
 
     /// As written.
@@ -45,7 +48,8 @@ impl CasePattern {
         if let Some((start, _)) = self.text.split_once(['*', '?']) {
             return file.starts_with(start) || start.starts_with(file);
         }
-        let names_case = self.text.strip_prefix(file).is_some_and(|rest| rest.starts_with("::"));
+        // One colon is enough: the other may be the first of what the pattern leaves open.
+        let names_case = self.text.strip_prefix(file).is_some_and(|rest| rest.starts_with(':'));
         self.matches(file) || names_case
     }
 
@@ -57,5 +61,30 @@ impl CasePattern {
         let start = self.text.trim_end_matches('/');
         id.strip_prefix(start)
             .is_some_and(|rest| rest.is_empty() || start.is_empty() || rest.starts_with(['/', ':', '[', ' ']))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::CasePattern;
+
+    #[test]
+    fn no_file_is_passed_over_that_has_a_case_which_fits() {
+        for (text, id) in [
+            ("tests/a.py", "tests/a.py::test_x"),
+            ("tests/a.py::TestX", "tests/a.py::TestX::test_y[1]"),
+            ("tests", "tests/a.py::test_x"),
+            ("tests/*::test_x", "tests/a.py::test_x"),
+            // Found by fuzzing: a pattern that ends within the colons.
+            (":", "::"),
+            ("a:", "a:::x"),
+        ] {
+            let pattern = CasePattern::new(text);
+            assert!(pattern.matches(id), "`{text}` and `{id}`");
+            for (at, _) in id.match_indices("::") {
+                assert!(pattern.may_be_in(&id[..at]), "`{text}` and `{id}`");
+            }
+        }
+        assert!(!CasePattern::new("tests/a.py::test_x").may_be_in("tests/b.py"));
     }
 }

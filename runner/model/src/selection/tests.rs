@@ -162,6 +162,11 @@ fn depth_has_an_end_and_length_has_none() {
     let nested = |depth: usize| format!("{}a{}", "(".repeat(depth), ")".repeat(depth));
     assert!(selects(&nested(200), &["a"]));
     assert_eq!(Expression::parse(&nested(201)).unwrap_err().column, 201);
+    // A predicate is written out in parentheses, which count.
+    let nested = |depth: usize| format!("{}gpu(1){}", "(".repeat(depth), ")".repeat(depth));
+    let deepest = Expression::parse(&nested(199)).unwrap();
+    assert!(Expression::parse(deepest.in_pytests_words()).is_ok());
+    assert_eq!(Expression::parse(&nested(200)).unwrap_err().column, 201);
     let long = vec!["b"; 50_000].join(" or ") + " or a";
     assert!(selects(&long, &["a"]));
     assert!(selects(&format!("{}a", "not ".repeat(50_000)), &["a"]));

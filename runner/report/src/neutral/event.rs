@@ -1,15 +1,16 @@
 //! A whole event made harmless, so that nothing that shows can forget a field.
 
 use testbed_model::case::{Case, CaseResult};
-use testbed_model::event::{Event, LaneFailure, LogWindow, StackFailure, StackFailureCause};
+use testbed_model::event::{Event, Finding, LaneFailure, LogWindow, StackFailure, StackFailureCause};
 use testbed_model::lane::LaneId;
-use testbed_model::plan::{PlanId, SkippedLane};
+use testbed_model::plan::{PlanId, SkipCount, SkippedLane};
+use testbed_model::record::EnvironmentId;
 
 use super::{line, text};
 
 /// Whether a person is shown anything of the event. Services write their logs into the record; only excerpts are shown.
 pub const fn shows(event: &Event) -> bool {
-    !matches!(event, Event::ServiceLog { .. })
+    !matches!(event, Event::ServiceLog { .. } | Event::Sampled { .. })
 }
 
 /// The event with every text in it made harmless.
@@ -19,17 +20,31 @@ pub fn neutral(event: &Event) -> Event {
 
 fn run(event: &Event) -> Option<Event> {
     Some(match event {
-        Event::RunStarted { run, tier, plan, profiles, lanes, skipped, folder } => Event::RunStarted {
-            run: run.clone(),
-            tier: *tier,
-            plan: plan.as_ref().map(|id| PlanId(line(&id.0))),
-            profiles: each(profiles),
-            lanes: lanes.iter().map(lane_id).collect(),
-            skipped: skipped
-                .iter()
-                .map(|skip| SkippedLane { lane: lane_id(&skip.lane), reason: line(&skip.reason) })
-                .collect(),
-            folder: line(folder),
+        Event::RunStarted { run, tier, plan, profiles, lanes, skipped, left_out, folder } => {
+            Event::RunStarted {
+                run: run.clone(),
+                tier: *tier,
+                plan: plan.as_ref().map(|id| PlanId(line(&id.0))),
+                profiles: each(profiles),
+                lanes: lanes.iter().map(lane_id).collect(),
+                skipped: skipped
+                    .iter()
+                    .map(|skip| SkippedLane { lane: lane_id(&skip.lane), reason: line(&skip.reason) })
+                    .collect(),
+                left_out: left_out
+                    .iter()
+                    .map(|left| SkipCount {
+                        suite: line(&left.suite),
+                        reason: line(&left.reason),
+                        cases: left.cases,
+                    })
+                    .collect(),
+                folder: line(folder),
+            }
+        }
+        Event::EnvironmentResolved { lane, environment } => Event::EnvironmentResolved {
+            lane: lane_id(lane),
+            environment: EnvironmentId(line(&environment.0)),
         },
         Event::Warning { message, hint } => {
             Event::Warning { message: text(message), hint: hint.as_deref().map(text) }
@@ -87,9 +102,24 @@ fn stack(event: &Event) -> Option<Event> {
         Event::StackStopped { stack, took_ms } => {
             Event::StackStopped { stack: line(stack), took_ms: *took_ms }
         }
+        Event::StackAdopted { stack, run, services, down } => Event::StackAdopted {
+            stack: line(stack),
+            run: run.clone(),
+            services: each(services),
+            down: each(down),
+        },
+        Event::StackKept { stack, network, until } => {
+            Event::StackKept { stack: line(stack), network: line(network), until: *until }
+        }
         Event::ServiceLog { stack, service, line: log } => {
             Event::ServiceLog { stack: line(stack), service: line(service), line: line(log) }
         }
+        Event::Sampled { stack, service, source, figures } => Event::Sampled {
+            stack: line(stack),
+            service: line(service),
+            source: *source,
+            figures: figures.iter().map(|(name, value)| (line(name), *value)).collect(),
+        },
         _ => return None,
     })
 }
@@ -121,6 +151,16 @@ fn lane(event: &Event) -> Event {
         Event::LaneOutput { lane, line: output } => {
             Event::LaneOutput { lane: lane_id(lane), line: line(output) }
         }
+        Event::Found { lane, service, finding } => Event::Found {
+            lane: lane_id(lane),
+            service: service.as_deref().map(line),
+            finding: match finding {
+                Finding::Halted { state } => Finding::Halted { state: line(state) },
+                Finding::DiskFull { path, total_bytes } => {
+                    Finding::DiskFull { path: line(path), total_bytes: *total_bytes }
+                }
+            },
+        },
         Event::LaneFinished { lane, counts, took_ms, failure } => Event::LaneFinished {
             lane: lane_id(lane),
             counts: *counts,
@@ -162,6 +202,7 @@ fn case_result(result: &CaseResult) -> CaseResult {
         outcome: result.outcome,
         duration_ms: result.duration_ms,
         attempts: result.attempts,
+        rounds: result.rounds,
         message: result.message.as_deref().map(text),
         details: result.details.as_deref().map(text),
         output: text(&result.output),

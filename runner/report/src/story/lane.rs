@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use testbed_model::case::{Case, CaseResult, Counts, Outcome};
 use testbed_model::event::{Event, LaneFailure, LogWindow};
 use testbed_model::lane::LaneId;
+use testbed_model::record::EnvironmentId;
 use testbed_model::stack::Millis;
 
 use super::{Keep, Story};
@@ -39,6 +40,8 @@ pub struct LaneStory {
     pub started: Option<Timestamp>,
     /// When it started, in microseconds since the run's start.
     pub began_us: Option<u64>,
+    /// The hash of all that can decide its results besides the code.
+    pub environment: Option<EnvironmentId>,
     /// The last line that its tool printed outside of any case.
     pub last_line: Option<String>,
     cases: Vec<Case>,
@@ -117,6 +120,7 @@ impl LaneStory {
             interrupted: false,
             started: None,
             began_us: None,
+            environment: None,
             last_line: None,
             cases: Vec::new(),
         }

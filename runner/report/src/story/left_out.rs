@@ -42,6 +42,9 @@ impl Story {
         for (reason, number) in self.skip_reasons() {
             out.push(LeftOut { what: count(number, "case"), reason, planned: true });
         }
+        for (reason, number) in self.planned_out() {
+            out.push(LeftOut { what: count(number, "case"), reason, planned: true });
+        }
         for skip in self.head.iter().flat_map(|head| &head.skipped) {
             let lane = &skip.lane;
             out.push(LeftOut { what: format!("all of {lane}"), reason: skip.reason.clone(), planned: true });
@@ -57,6 +60,20 @@ impl Story {
             match reasons.iter_mut().find(|(known, _)| known == reason) {
                 Some((_, number)) => *number += 1,
                 None => reasons.push((reason.to_owned(), 1)),
+            }
+        }
+        reasons.sort_by_key(|(_, number)| std::cmp::Reverse(*number));
+        reasons
+    }
+
+    /// The plan's reasons with how many cases each left out, over all suites.
+    fn planned_out(&self) -> Vec<(String, usize)> {
+        let mut reasons: Vec<(String, usize)> = Vec::new();
+        for left in self.head.iter().flat_map(|head| &head.left_out) {
+            let cases = usize::try_from(left.cases).unwrap_or(usize::MAX);
+            match reasons.iter_mut().find(|(known, _)| *known == left.reason) {
+                Some((_, number)) => *number = number.saturating_add(cases),
+                None => reasons.push((left.reason.clone(), cases)),
             }
         }
         reasons.sort_by_key(|(_, number)| std::cmp::Reverse(*number));

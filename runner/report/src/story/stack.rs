@@ -1,6 +1,8 @@
 //! A stack from its first container to its last.
 
+use jiff::Timestamp;
 use testbed_model::event::{Event, StackFailure};
+use testbed_model::id::RunId;
 use testbed_model::stack::Millis;
 
 use super::{LaneStory, Story};
@@ -24,6 +26,10 @@ pub struct StackStory {
     pub stop_ms: Option<Millis>,
     /// Why it could not be brought up.
     pub failure: Option<StackFailure>,
+    /// Until when it stays after the run; none if it does not.
+    pub kept_until: Option<Timestamp>,
+    /// The run that brought it up, where it stood already.
+    pub adopted_from: Option<RunId>,
 }
 
 /// How far a stack is.
@@ -96,6 +102,8 @@ impl StackStory {
             ready_ms: None,
             stop_ms: None,
             failure: None,
+            kept_until: None,
+            adopted_from: None,
         }
     }
 
@@ -186,6 +194,17 @@ impl Story {
                 stack.phase = StackPhase::Stopped;
                 stack.stop_ms = Some(took_ms);
             }),
+            Event::StackAdopted { stack, run, services, .. } => self.with_stack(stack, at, |stack| {
+                *stack = StackStory::new(std::mem::take(&mut stack.name), at);
+                stack.phase = StackPhase::Ready;
+                stack.adopted_from = Some(run);
+                for service in services {
+                    stack.set(&service, ServicePhase::Ready, at);
+                }
+            }),
+            Event::StackKept { stack, until, .. } => {
+                self.with_stack(stack, at, |stack| stack.kept_until = Some(until));
+            }
             _ => {}
         }
     }

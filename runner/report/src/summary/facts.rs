@@ -1,6 +1,7 @@
 //! What else is worth knowing of a run: its stacks, images, slowest and flaky cases, what was not run and why, warnings.
 
 use testbed_model::event::ImageOrigin;
+use testbed_model::triage::Diagnoses;
 
 use crate::fit;
 use crate::quantity::{count, duration};
@@ -19,9 +20,11 @@ const MOST_SLOW: usize = 5;
 const MOST: usize = 10;
 
 /// The facts' lines, with an empty one before.
-pub(super) fn lines(story: &Story, style: &Style) -> Vec<String> {
+pub(super) fn lines(story: &Story, causes: &Diagnoses, style: &Style) -> Vec<String> {
+    let causes = super::cause::counts(causes).map(|words| Row::new().plain(words));
     let mut out = Vec::new();
     for (label, tone, rows) in [
+        ("causes", Tone::Dim, causes.into_iter().collect()),
         ("stacks", Tone::Dim, stacks(story, style)),
         ("images", Tone::Dim, images(story, style)),
         ("slowest", Tone::Dim, slowest(story, style)),
@@ -178,7 +181,7 @@ fn left_out(story: &Story, style: &Style) -> Vec<Row> {
     if elsewhere > 0 && any_ran {
         let what = count(usize::try_from(elsewhere).unwrap_or(usize::MAX), "case");
         let what = fit::left(&what, cases.max(fit::columns(&what)) + 2);
-        rows.push(Row::new().plain(what).dim("of other tiers, or run in another profile"));
+        rows.push(Row::new().plain(what).dim("that tools left out by themselves"));
     }
     rows
 }

@@ -1,8 +1,9 @@
 //! Each thing that went wrong, with all that explains it: stacks, lanes, then red cases.
 
 use testbed_model::event::LogWindow;
+use testbed_model::triage::{Diagnoses, Diagnosis};
 
-use super::{Options, heading};
+use super::{Options, cause, heading};
 use crate::fit::{self, Cut};
 use crate::quantity::{count, duration};
 use crate::stack_failure::{self, quoted, quoted_in};
@@ -20,7 +21,7 @@ const OUTPUT: Cut = Cut::tail(20);
 const LOG: Cut = Cut::tail(15);
 
 /// The lines; none where nothing went wrong.
-pub(super) fn lines(story: &Story, options: &Options<'_>) -> Vec<String> {
+pub(super) fn lines(story: &Story, causes: &Diagnoses, options: &Options<'_>) -> Vec<String> {
     let style = &options.style;
     let mut out = Vec::new();
     for stack in &story.stacks {
@@ -29,11 +30,12 @@ pub(super) fn lines(story: &Story, options: &Options<'_>) -> Vec<String> {
             let name = format!("stack {}", stack.name);
             out.push(heading(&[(Tone::Broken, &name), (Tone::Broken, "did not come up")], style));
             out.extend(stack_failure::lines(failure, style));
+            out.extend(cause::lines(causes.of_stack(&stack.name), style));
         }
     }
     // A lane that lost its environment says itself what died.
     let told = |stack: &StackStory| {
-        let lanes = story.lanes.iter().filter(|lane| lane.environment_failed());
+        let lanes = story.lanes.iter().filter(|lane| lane.failed_itself());
         stack.failure.is_some()
             || lanes.filter_map(|lane| lane.id.profile.as_ref()).any(|name| *name == stack.name)
     };
@@ -42,15 +44,17 @@ pub(super) fn lines(story: &Story, options: &Options<'_>) -> Vec<String> {
         let name = format!("{} of stack {}", service.name, stack.name);
         out.push(heading(&[(Tone::Broken, &name), (Tone::Broken, "died")], style));
         out.push(format!("{} {}, and no case had asked for it", service.name, exited(&service.phase)));
+        out.extend(cause::lines(causes.of_service(&stack.name, &service.name), style));
     }
     // The stack's own account says more than that of each lane that needed it.
     for lane in story.lanes.iter().filter(|lane| !(lane.environment_failed() && story.lacks_stack(lane))) {
-        out.extend(lane_failure(lane, style));
+        out.extend(lane_failure(lane, causes.of_lane(&lane.id), style));
     }
     let red: Vec<_> = story.red().collect();
     for (index, (lane, case)) in red.iter().take(MOST_CASES).enumerate() {
         out.push(String::new());
-        out.extend(case_failure(lane, case, (index + 1, red.len()), options));
+        let its = causes.of_case(&lane.id, &case.result.case.id);
+        out.extend(case_failure(lane, case, its, (index + 1, red.len()), options));
     }
     if red.len() > MOST_CASES {
         out.push(String::new());
@@ -60,7 +64,7 @@ pub(super) fn lines(story: &Story, options: &Options<'_>) -> Vec<String> {
     out
 }
 
-fn lane_failure(lane: &LaneStory, style: &Style) -> Vec<String> {
+fn lane_failure(lane: &LaneStory, its: Option<&Diagnosis>, style: &Style) -> Vec<String> {
     let Some(failure) = lane.failure.as_ref().filter(|_| lane.failed_itself()) else { return Vec::new() };
     let (tone, what) = if failure.environment {
         (Tone::Broken, "lost its environment")
@@ -74,12 +78,14 @@ fn lane_failure(lane: &LaneStory, style: &Style) -> Vec<String> {
         out.push(style.paint(Tone::Dim, "last lines"));
         out.extend(quoted(&failure.log, LOG, style));
     }
+    out.extend(cause::lines(its, style));
     out
 }
 
 fn case_failure(
     lane: &LaneStory,
     case: &CaseStory,
+    its: Option<&Diagnosis>,
     (number, of): (usize, usize),
     options: &Options<'_>,
 ) -> Vec<String> {
@@ -108,6 +114,7 @@ fn case_failure(
     if case.service_logs.is_empty() && lane.id.profile.is_some() {
         out.push(style.paint(Tone::Dim, "the services wrote nothing meanwhile"));
     }
+    out.extend(cause::lines(its, style));
     let more = [
         ("log", options.case_log.and_then(|path| path(&lane.id, &result.case))),
         ("rerun", options.rerun(&lane.id, Some(&result.case))),

@@ -11,7 +11,8 @@ use testbed_model::event::{
 use testbed_model::exit_code::ExitCode;
 use testbed_model::id::RunId;
 use testbed_model::lane::LaneId;
-use testbed_model::plan::{PlanId, SkippedLane};
+use testbed_model::plan::{PlanId, SkipCount, SkippedLane};
+use testbed_model::record::EnvironmentId;
 use testbed_model::tier::Tier;
 use testbed_report::json::JsonLines;
 use testbed_report::live::Live;
@@ -74,6 +75,7 @@ fn result() -> BoxedStrategy<CaseResult> {
             outcome,
             duration_ms,
             attempts,
+            rounds: None,
             message,
             details,
             output,
@@ -104,18 +106,22 @@ fn failure() -> BoxedStrategy<StackFailure> {
 fn run_event() -> BoxedStrategy<Event> {
     let run = || RunId::new(Timestamp::UNIX_EPOCH, 7);
     let skip = (lane(), text()).prop_map(|(lane, reason)| SkippedLane { lane, reason });
+    let left =
+        (name(), text(), any::<u32>()).prop_map(|(suite, reason, cases)| SkipCount { suite, reason, cases });
     prop_oneof![
-        (option::of(text()), vec(name(), 0..3), vec(lane(), 0..20), vec(skip, 0..3), text()).prop_map(
-            move |(plan, profiles, lanes, skipped, folder)| Event::RunStarted {
+        (lane(), text())
+            .prop_map(|(lane, id)| Event::EnvironmentResolved { lane, environment: EnvironmentId(id) }),
+        (option::of(text()), vec(name(), 0..3), vec(lane(), 0..20), vec(skip, 0..3), vec(left, 0..3), text())
+            .prop_map(move |(plan, profiles, lanes, skipped, left_out, folder)| Event::RunStarted {
                 run: run(),
                 tier: Some(Tier::Premerge),
                 plan: plan.map(PlanId),
                 profiles,
                 lanes,
                 skipped,
+                left_out,
                 folder,
-            }
-        ),
+            }),
         (text(), option::of(text())).prop_map(|(message, hint)| Event::Warning { message, hint }),
         text().prop_map(|signal| Event::Interrupted { signal }),
         (prop::sample::select(ExitCode::ALL.to_vec()), any::<u64>()).prop_map(move |(exit_code, took_ms)| {

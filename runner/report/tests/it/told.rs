@@ -27,7 +27,7 @@ fn case_log(lane: &LaneId, case: &Case) -> Option<String> {
 
 fn summary_of(events: &[Stamped], style: Style) -> String {
     let mut out = Vec::new();
-    let options = Options { style, rerun: Some(&rerun), case_log: Some(&case_log) };
+    let options = Options { style, rerun: Some(&rerun), case_log: Some(&case_log), page: None };
     summary::write(&Story::of(events), &options, &mut out).unwrap();
     String::from_utf8(out).unwrap()
 }
@@ -67,6 +67,17 @@ fn summaries_at_a_hundred_and_twenty_and_at_sixty_columns() {
             insta::assert_snapshot!(format!("summary_{name}_{width}"), shown);
         }
     }
+}
+
+#[test]
+fn the_page_is_named_beside_the_record() {
+    let page = ".testbed/runs/20261121-143005-a1b2c3/report.html";
+    let options = Options { page: Some(page), ..Options::new(Style::plain(80)) };
+    let mut out = Vec::new();
+    summary::write(&Story::of(&canned::green()), &options, &mut out).unwrap();
+    let shown = String::from_utf8(out).unwrap();
+    let record = shown.lines().position(|line| line.starts_with("  record")).unwrap();
+    assert_eq!(shown.lines().nth(record + 1), Some(format!("  page     {page}").as_str()), "{shown}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
+use testbed_model::record::sample::Figures;
 use testbed_model::stack::Probe;
 
 /// The argument that lets the agent answer for names also after its input has ended.
@@ -19,6 +20,15 @@ pub enum Order {
         /// Which question.
         id: String,
     },
+    /// Look at a service's metrics once in a while, if it has any. An order with the same id is replaced.
+    Look {
+        /// Service.
+        id: String,
+        /// Its address.
+        address: Ipv4Addr,
+        /// The port where it speaks HTTP.
+        port: u16,
+    },
 }
 
 /// A question to be asked.
@@ -33,7 +43,7 @@ pub struct Question {
 }
 
 /// What the agent has to say.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "t", rename_all = "snake_case")]
 pub enum Report {
     /// An answer that is not the one hoped for, and not the one before.
@@ -52,6 +62,13 @@ pub enum Report {
         /// Microseconds from the last asking in vain to this answer's arrival: the service cannot have been able to answer
         /// for longer than that.
         window_us: u64,
+    },
+    /// What a service tells of itself.
+    Figures {
+        /// Service.
+        id: String,
+        /// Those that are not as they were when it was looked at last.
+        figures: Figures,
     },
     /// Something does not work.
     Trouble {

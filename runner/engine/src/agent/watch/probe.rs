@@ -42,6 +42,11 @@ impl Prober {
         Ok(Self { client })
     }
 
+    /// Its connections, for other questions.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
     /// Asks once.
     pub async fn ask(&self, address: Ipv4Addr, probe: &Probe, patience: Duration) -> Answer {
         let asking = async {

@@ -98,7 +98,7 @@ fn every_test_is_collected_started_and_ended_under_one_id() {
     assert_eq!(cases.len(), LIST.lines().count());
     let results = results(&heard);
     for case in cases {
-        let started = Heard::Started { case: case.id.clone() };
+        let started = Heard::Started { case: case.id.clone(), at: None };
         assert_eq!(heard.iter().filter(|heard| **heard == started).count(), 1, "{}", case.id);
         assert!(results.contains_key(case.id.as_str()), "{}", case.id);
     }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use testbed_model::case::{Case, CaseResult, Counts, Outcome};
-use testbed_model::event::{Event, LaneFailure, LogWindow};
+use testbed_model::event::{Event, Finding, LaneFailure, LogWindow};
 use testbed_model::lane::{Cases, Lane, LaneId};
 use testbed_model::stack::Millis;
 
@@ -13,6 +13,8 @@ use crate::events::Events;
 use crate::exec::heard::{Decoder, Heard, bare_case};
 use crate::exec::job::Said;
 use crate::exec::ledger::{Cut, Ledger};
+use crate::exec::rounds::LaneRounds;
+use crate::stack::LiveStack;
 
 /// How many lines of each service's log a red case shows.
 const WINDOW_LINES: usize = 20;
@@ -21,6 +23,9 @@ const WINDOW_LINES: usize = 20;
 /// is wrong is in the first ones.
 const LOG_DELAY: Duration = Duration::from_millis(120);
 const PATIENT_CASES: u32 = 20;
+
+/// How long the daemon may take to show its containers.
+const LOOK_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How many of the tool's last lines a failure of the lane shows.
 const LAST_LINES: usize = 40;
@@ -34,12 +39,15 @@ pub(super) struct Book<'a> {
     withheld_told: bool,
     /// The profile of the lane's stack.
     profile: Option<&'a str>,
+    /// The stack itself, where it can be looked at.
+    stack: Option<&'a LiveStack>,
     decoder: Box<dyn Decoder>,
     ledger: Ledger,
     ends: Ends,
     last_lines: VecDeque<String>,
     agent_failed: Option<String>,
     exited: bool,
+    rounds: Option<&'a LaneRounds>,
 }
 
 impl<'a> Book<'a> {
@@ -55,13 +63,27 @@ impl<'a> Book<'a> {
             planned: lane.cases.as_ref(),
             withheld_told: false,
             profile,
+            stack: None,
             decoder,
             ledger: Ledger::default(),
             ends: Ends::new(),
             last_lines: VecDeque::new(),
             agent_failed: None,
             exited: false,
+            rounds: None,
         }
+    }
+
+    /// Of a lane that is executed several times.
+    pub(super) const fn in_rounds(mut self, rounds: Option<&'a LaneRounds>) -> Self {
+        self.rounds = rounds;
+        self
+    }
+
+    /// With the stack to look at when a case is red.
+    pub(super) const fn beside(mut self, stack: Option<&'a LiveStack>) -> Self {
+        self.stack = stack;
+        self
     }
 
     /// Takes one thing that the agent said.
@@ -69,6 +91,10 @@ impl<'a> Book<'a> {
         match &said {
             Said::StepFinished { step, end, .. } => {
                 self.ends.insert(step.clone(), end.clone());
+            }
+            Said::Full { path, total_bytes } => {
+                let finding = Finding::DiskFull { path: path.clone(), total_bytes: *total_bytes };
+                self.events.emit(Event::Found { lane: self.lane.clone(), service: None, finding });
             }
             Said::Failed { message } => self.agent_failed = Some(message.clone()),
             Said::Exit { .. } => self.exited = true,
@@ -90,11 +116,17 @@ impl<'a> Book<'a> {
         match heard {
             Heard::Collected { cases, deselected } => {
                 self.ledger.collected(&cases);
-                self.events.emit(Event::CasesCollected { lane, cases, deselected });
+                // What a lane is to execute is the plan's word; what else is in its files, the plan has told.
+                let deselected = if self.planned.is_some() { 0 } else { deselected };
+                if self.is_first_round() {
+                    self.events.emit(Event::CasesCollected { lane, cases, deselected });
+                }
                 self.tell_withheld().await;
             }
-            Heard::Started { case } => {
-                if self.ledger.started(&case, self.now_ms()) {
+            Heard::Started { case, at } => {
+                let began_ms =
+                    at.map_or_else(|| self.now_ms(), |at| self.events.clock().elapsed_us_at(at) / 1000);
+                if self.ledger.started(&case, began_ms) && self.is_first_round() {
                     self.events.emit(Event::CaseStarted { lane, case });
                 }
             }
@@ -144,22 +176,17 @@ impl<'a> Book<'a> {
     }
 
     fn announce(&mut self, cases: Vec<Case>) {
-        if !cases.is_empty() {
-            self.ledger.collected(&cases);
+        if cases.is_empty() {
+            return;
+        }
+        self.ledger.collected(&cases);
+        if self.is_first_round() {
             self.events.emit(Event::CasesCollected { lane: self.lane.clone(), cases, deselected: 0 });
         }
     }
 
     async fn end(&mut self, case: Case, outcome: Outcome, message: Option<String>) {
-        let result = CaseResult {
-            case,
-            outcome,
-            duration_ms: 0,
-            attempts: 1,
-            message,
-            details: None,
-            output: String::new(),
-        };
+        let result = CaseResult { message, ..CaseResult::new(case, outcome) };
         if let Some((result, began)) = self.ledger.finished(result, self.now_ms()) {
             self.tell(result, began).await;
         }
@@ -207,17 +234,34 @@ impl<'a> Book<'a> {
 
     async fn tell(&self, result: CaseResult, began: Millis) {
         let service_logs = self.logs_of(&result, began).await;
+        let told = match self.rounds {
+            Some(rounds) => rounds.take(result, service_logs),
+            None => Some((result, service_logs)),
+        };
+        let Some((result, service_logs)) = told else { return };
         self.events.emit(Event::CaseFinished { lane: self.lane.clone(), result, service_logs });
+    }
+
+    fn is_first_round(&self) -> bool {
+        self.rounds.is_none_or(LaneRounds::is_first)
     }
 
     async fn logs_of(&self, result: &CaseResult, began_ms: Millis) -> Vec<LogWindow> {
         let Some(profile) = self.profile.filter(|_| result.outcome.is_red()) else { return Vec::new() };
         let ended_us = self.events.clock().elapsed_us();
         if self.ledger.counts().red() <= PATIENT_CASES {
-            tokio::time::sleep(LOG_DELAY).await;
+            tokio::join!(tokio::time::sleep(LOG_DELAY), self.look_at_stack());
         }
-        let delay_us = u64::try_from(LOG_DELAY.as_micros()).unwrap_or_default();
-        self.events.recent_logs(profile, began_ms * 1000, ended_us + delay_us, WINDOW_LINES)
+        self.events.recent_logs(profile, began_ms * 1000, ended_us, WINDOW_LINES)
+    }
+
+    /// Tells what the machine shows of the services that a red case has to do with.
+    async fn look_at_stack(&self) {
+        let Some(stack) = self.stack else { return };
+        let found = tokio::time::timeout(LOOK_PATIENCE, stack.findings()).await.unwrap_or_default();
+        for (service, finding) in found {
+            self.events.emit(Event::Found { lane: self.lane.clone(), service: Some(service), finding });
+        }
     }
 
     fn now_ms(&self) -> Millis {
@@ -249,17 +293,27 @@ mod tests {
         let (events, mut receiver) = Events::channel(Clock::start());
         let lane = lane(SuiteKind::Pytest, "e2e", Some("mocker"));
         let mut book = Book::new(&events, &lane, Some("mocker"), Box::new(Pytest::default()));
-        let log = |line: &str| {
+        let logged = |line: &str| {
             let (stack, service) = ("mocker".to_owned(), "worker-0".to_owned());
-            events.emit(Event::ServiceLog { stack, service, line: line.to_owned() });
+            Event::ServiceLog { stack, service, line: line.to_owned() }
         };
+        let log = |text: &str| events.emit(logged(text));
         let cases = json!([{"id": "a"}, {"id": "b"}]);
         book.hear(event(json!({"event": "collected", "cases": cases, "deselected": 1}))).await;
         log("too early");
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         book.hear(event(json!({"event": "started", "id": "a"}))).await;
         log("meanwhile");
+        // What counts is when a line was written, not when it arrived.
+        let (written, telling) = (events.clock().now(), events.clone());
+        let (of_the_case, of_the_next) = (logged("late"), logged("too late"));
+        let logging = tokio::spawn(async move {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            telling.emit_written(of_the_case, written);
+            telling.emit(of_the_next);
+        });
         book.hear(event(json!({"event": "finished", "id": "a", "outcome": "failed"}))).await;
+        logging.await.unwrap();
         book.hear(event(json!({"event": "started", "id": "b"}))).await;
         let end = StepEnd::Signal(11);
         book.hear(Said::StepFinished { step: "pytest".to_owned(), end, took_ms: 1 }).await;
@@ -272,7 +326,7 @@ mod tests {
             }
         }
         assert_eq!(finished.len(), 2);
-        assert_eq!(finished[0].3[0].lines, ["meanwhile"]);
+        assert_eq!(finished[0].3[0].lines, ["meanwhile", "late"]);
         let message = "it was running when pytest was ended by signal 11";
         assert_eq!((finished[1].1, finished[1].2.as_deref()), (Outcome::Error, Some(message)));
         assert_eq!(book.counts().red(), 2);

@@ -36,6 +36,7 @@ pub(crate) fn plan(lanes: &[&str]) -> Plan {
         lanes,
         skipped: Vec::new(),
         skips: Vec::new(),
+        whole: None,
     }
 }
 
@@ -191,9 +192,9 @@ fn a_stack_that_breaks_under_a_lane_serves_no_other_and_goes() {
     order.step(prepared(0), 0);
     order.step(prepared(1), 0);
     order.step(Input::StackUp { stack: 0 }, 0);
-    let broken = Some("`worker-0` ended with code 1".to_owned());
+    let broken = Some(super::failure("`worker-0` ended with code 1".to_owned(), false));
     let actions = order.step(Input::LaneEnded { lane: 0, broken }, 0);
-    assert_eq!(reported(&actions), [(1, "`worker-0` ended with code 1", true)]);
+    assert_eq!(reported(&actions), [(1, "`worker-0` ended with code 1", false)]);
     assert_eq!(actions.last(), Some(&Action::Lower { stack: 0 }));
 }
 
@@ -248,7 +249,9 @@ fn world(pending: &mut Vec<Action>, choice: usize, fails: bool) -> Option<Input>
             Some(message) => Input::StackFailed { stack, message },
             None => Input::StackUp { stack },
         },
-        Action::Start { lane, .. } => Input::LaneEnded { lane, broken },
+        Action::Start { lane, .. } => {
+            Input::LaneEnded { lane, broken: broken.map(|message| super::failure(message, true)) }
+        }
         Action::Lower { stack } => Input::StackDown { stack },
         Action::Report { .. } => return None,
     })

@@ -421,6 +421,20 @@ fn stage() -> &'static Stage {
     &STAGE
 }
 
+/// The plans of all shares of one tier, dealt out among machines that know the same.
+pub(crate) fn any_shares() -> impl Strategy<Value = Vec<Plan>> {
+    (any_catalog(), 2_u32..5, prop::collection::vec(0_u64..5000, 0..25)).prop_map(|(cases, count, times)| {
+        let mut world = of_world(&cases);
+        world.durations.cases = cases.iter().map(|case| case.id.clone()).zip(times).collect();
+        let share = |number| {
+            let shard = format!("{number}/{count}").parse().ok();
+            let choice = Choice { shard, ..asked(None, None, &[], &["python", "e2e"]) };
+            stage().ask(&world, Tier::Premerge, &choice, plan_of).unwrap()
+        };
+        (1..=count).map(share).collect()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 

@@ -29,6 +29,14 @@ fn check(files: &[(&str, &str)], expected: &[&str], detected: &str) {
     assert_eq!(project.detected.as_deref(), Some(detected), "{files:?}");
 }
 
+#[test]
+fn folders_with_odd_names_are_found_or_left_out_and_no_error_names_a_file_that_is_not_there() {
+    check(&[("~/test_a.py", "")], &["tests: ~"], "`~`");
+    check(&[(" /test_a.py", "")], &["tests:  "], "` `");
+    check(&[("~a/Cargo.toml", "[package]\n")], &["rust--a: ~a"], "`~a/Cargo.toml`");
+    check(&[("-a/Cargo.toml", "[package]\n"), ("t/test_a.py", "")], &["tests: t"], "`t`");
+}
+
 const PACKAGE: &str = "[package]\nname = \"a\"\n";
 const DYNAMO: [(&str, &str); 8] = [
     (".github/filters.yaml", ""),

@@ -75,6 +75,7 @@ fn quarantine(item: &Item<'_>) -> Result<Quarantine, Fault> {
         cases: cases.iter().map(case_pattern).collect::<Result<_, _>>()?,
         ticket: require(&mut fields, QUARANTINE, "ticket")?.full_text()?.to_owned(),
         until: require(&mut fields, QUARANTINE, "until")?.date()?,
+        owner: fields.take("owner").map(|item| item.full_text().map(str::to_owned)).transpose()?,
         reason: fields.take("reason").map(|item| item.full_text().map(str::to_owned)).transpose()?,
         mark: item.mark(),
     };

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use globset::Glob;
+use globset::GlobBuilder;
 
 use super::{OPEN, identifier, markers, path, positive, require, table, tier, type_words, workers};
 use crate::document::{Fields, Item};
+use crate::glob;
 use crate::lane::{Habits, SuiteKind};
 use crate::project::{KINDS, ProfilePattern, Suite};
 use crate::span::Fault;
@@ -104,9 +105,9 @@ fn profiles(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Vec<ProfilePatter
 
 fn profile_pattern(item: &Item<'_>) -> Result<ProfilePattern, Fault> {
     let text = item.full_text()?;
-    let glob = Glob::new(text)
-        .map_err(|error| item.fault(format!("is not a pattern: {}", error.kind())).with_hint(OPEN))?;
-    Ok(ProfilePattern { text: text.to_owned(), mark: item.mark(), matcher: glob.compile_matcher() })
+    let matcher = glob::compile(text, &GlobBuilder::new(text))
+        .map_err(|what| item.fault(format!("is not a pattern: {what}")).with_hint(OPEN))?;
+    Ok(ProfilePattern { text: text.to_owned(), mark: item.mark(), matcher })
 }
 
 fn expression(item: Option<Item<'_>>, kind: SuiteKind) -> Result<Option<String>, Fault> {

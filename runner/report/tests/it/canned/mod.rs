@@ -251,6 +251,7 @@ fn assertion(case: &Case) -> CaseResult {
         output: "\u{1b}[2mPOST\u{1b}[0m http://frontend:8000/v1/chat/completions\n\u{1b}[32m200 OK\u{1b}[0m in 38 ms\n"
             .into(),
         attempts: 2,
+        rounds: None,
         ..result(case, Outcome::Failed, 428)
     }
 }

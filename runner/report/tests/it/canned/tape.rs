@@ -45,6 +45,7 @@ impl Tape {
                 profiles: profiles.iter().map(ToString::to_string).collect(),
                 lanes: lanes.to_vec(),
                 skipped,
+                left_out: Vec::new(),
                 folder,
             },
         );
@@ -164,13 +165,5 @@ impl Tape {
 }
 
 pub fn result(case: &Case, outcome: Outcome, duration_ms: u64) -> CaseResult {
-    CaseResult {
-        case: case.clone(),
-        outcome,
-        duration_ms,
-        attempts: 1,
-        message: None,
-        details: None,
-        output: String::new(),
-    }
+    CaseResult { duration_ms, ..CaseResult::new(case.clone(), outcome) }
 }
