@@ -14,6 +14,8 @@ mod request;
 mod spec;
 mod streams;
 
+use std::collections::BTreeSet;
+
 use bollard::Docker;
 use bollard::errors::Error as ClientError;
 use testbed_model::facts::DaemonFacts;
@@ -88,6 +90,10 @@ impl Daemon {
             api_version: self.client.client_version().to_string(),
             storage_driver: info.driver.unwrap_or_default(),
             cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
+            runtimes: BTreeSet::from_iter(info.runtimes.unwrap_or_default().into_keys())
+                .into_iter()
+                .collect(),
+            cdi_devices: Vec::new(),
         })
     }
 }

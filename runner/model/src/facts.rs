@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::gpu::Accelerators;
+
 /// Facts of the host, the daemon and the project under test.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
@@ -13,6 +15,9 @@ pub struct Facts {
     pub memory_bytes: u64,
     /// Number of GPUs.
     pub gpus: u32,
+    /// The GPUs and their driver; none where there is no driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub accelerators: Option<Accelerators>,
     /// Processor architecture, as Rust names it: `x86_64`, `aarch64`.
     pub architecture: String,
     /// Kernel release.
@@ -50,4 +55,10 @@ pub struct DaemonFacts {
     pub storage_driver: String,
     /// Control group version.
     pub cgroup_version: String,
+    /// Container runtimes that it offers: `runc`, `nvidia`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub runtimes: Vec<String>,
+    /// Devices that it knows by the Container Device Interface: `nvidia.com/gpu=0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cdi_devices: Vec<String>,
 }

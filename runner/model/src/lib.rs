@@ -15,6 +15,7 @@ pub mod event;
 pub mod exit_code;
 pub mod facts;
 mod glob;
+pub mod gpu;
 pub mod hint;
 pub mod history;
 pub mod id;

@@ -21,6 +21,7 @@ pub async fn gather(project: &Path) -> Facts {
         cores: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
         memory_bytes: memory(),
         gpus: 0,
+        accelerators: None,
         architecture: std::env::consts::ARCH.to_owned(),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         daemon: None,
