@@ -46,11 +46,11 @@ fn merge_node(key: &str, node: &mut Node, over: Node) {
         }
         (Value::List(items), Value::List(others)) => {
             for other in others {
-                let same = |item: &Node| match PLACES.contains(&key) {
-                    true => place(item) == place(&other) && place(item).is_some(),
-                    false => is_scalar_like(item, &other),
+                let is_replaced = |item: &Node| {
+                    let same_place = place(item).is_some() && place(item) == place(&other);
+                    if PLACES.contains(&key) { same_place } else { is_scalar_like(item, &other) }
                 };
-                match items.iter_mut().find(|item| same(item)) {
+                match items.iter_mut().find(|item| is_replaced(item)) {
                     Some(item) => *item = other,
                     None => items.push(other),
                 }

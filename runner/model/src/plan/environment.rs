@@ -57,12 +57,12 @@ impl Environment {
         let Some(stack) = &profile.stack else {
             return Err(PlanError::NoStack { profile: profile.name });
         };
-        let text = |file: &Sourced<String>| match texts.get_key_value(&file.value) {
-            Some((file, text)) => Ok(compose::Text { file, text }),
-            None => {
+        let text = |file: &Sourced<String>| {
+            let found = texts.get_key_value(&file.value).map(|(file, text)| compose::Text { file, text });
+            found.ok_or_else(|| {
                 let fault = profile.fault(&file.origin, format!("there is no stack `{}`", file.value));
-                Err(fault.with_nearest(&file.value, texts.keys().map(String::as_str)))
-            }
+                fault.with_nearest(&file.value, texts.keys().map(String::as_str))
+            })
         };
         let layers = profile.stack_layers.iter().map(text).collect::<Result<Vec<_>, _>>()?;
         let compose = compose::parse_layers(text(stack)?, &layers, &profile.interpolation())?;

@@ -169,6 +169,11 @@ impl Resolved {
         })
     }
 
+    /// Whether overlays are laid over it.
+    pub fn is_combination(&self) -> bool {
+        self.name.contains(combination::PLUS)
+    }
+
     /// Every value with its origin, in the order of the schema.
     pub fn explain(&self) -> Vec<Explained> {
         let position = |path: &Vec<String>| KEYS.iter().position(|key| key.is(path));
