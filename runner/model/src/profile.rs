@@ -20,7 +20,7 @@ use crate::span::{Fault, Place};
 pub use resolved::{
     ExecutorLimits, Relaxation, Requirements, Resolved, ServiceLimits, StackLimits, Timeouts,
 };
-pub use value::Value;
+pub use value::{ARCHITECTURES, Value};
 
 /// The name of the base layer, which every profile extends in the end.
 pub const BASE: &str = "default";
