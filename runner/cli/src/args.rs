@@ -106,6 +106,11 @@ pub enum AgentRole {
     },
     /// Execute a suite's tool
     Execute,
+    /// Ask the driver's library for GPUs: it may crash, so nobody else does
+    Gpus {
+        /// The library
+        library: Option<String>,
+    },
 }
 
 /// What every verb takes.

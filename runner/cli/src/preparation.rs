@@ -73,7 +73,7 @@ impl Hint for BadExpression {
 impl Preparation {
     /// Reads files and gathers facts. With `profiles`, only those are read, so that a broken one does not stop another.
     pub async fn read(settings: &Settings, profiles: &[String]) -> Result<Self, Failure> {
-        let facts = facts::gather(&settings.project).await;
+        let facts = facts::gather(&settings.project, &settings.state).await;
         let texts = Texts::read(&settings.root, &settings.project)?;
         // A project file that is wrong hides only the project's own images; who asks for the project is told of it.
         let project = texts.project.as_deref().and_then(|text| project::parse(PROJECT_FILE, text).ok());

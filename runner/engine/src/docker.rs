@@ -7,14 +7,13 @@ mod container;
 mod error;
 mod events;
 mod exec;
+mod facts;
 mod image;
 mod network;
 mod owned;
 mod request;
 mod spec;
 mod streams;
-
-use std::collections::BTreeSet;
 
 use bollard::Docker;
 use bollard::errors::Error as ClientError;
@@ -79,21 +78,6 @@ impl Daemon {
 
     /// What the daemon says of itself.
     pub async fn facts(&self) -> Result<DaemonFacts, DaemonError> {
-        let doing = "say its version";
-        let version = self.client.version().await.map_err(|e| error::doing(doing, &e))?;
-        let info = self.client.info().await.map_err(|e| error::doing(doing, &e))?;
-        let components = version.components.unwrap_or_default();
-        let podman = components.iter().any(|component| component.name.contains("Podman"));
-        Ok(DaemonFacts {
-            name: if podman { "Podman" } else { "Docker" }.to_owned(),
-            version: version.version.unwrap_or_default(),
-            api_version: self.client.client_version().to_string(),
-            storage_driver: info.driver.unwrap_or_default(),
-            cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
-            runtimes: BTreeSet::from_iter(info.runtimes.unwrap_or_default().into_keys())
-                .into_iter()
-                .collect(),
-            cdi_devices: Vec::new(),
-        })
+        facts::of(self).await
     }
 }

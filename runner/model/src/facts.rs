@@ -18,6 +18,9 @@ pub struct Facts {
     /// The GPUs and their driver; none where there is no driver.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accelerators: Option<Accelerators>,
+    /// Why GPUs could not be asked as they should be, where there is a driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_trouble: Option<String>,
     /// Processor architecture, as Rust names it: `x86_64`, `aarch64`.
     pub architecture: String,
     /// Kernel release.
@@ -31,6 +34,71 @@ pub struct Facts {
     pub flake: Option<FlakeFacts>,
     /// Versions of tools that take part (`cargo-nextest`, `rustc`, `testbed`).
     pub tools: BTreeMap<String, String>,
+    /// What the host offers besides.
+    #[serde(default, skip_serializing_if = "HostFacts::is_empty")]
+    pub host: HostFacts,
+    /// What of all this does not come from the host, but from a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub simulated: Option<Simulated>,
+}
+
+/// What a host offers besides processors, memory and GPUs. What could not be told is not there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct HostFacts {
+    /// File system of the state folder.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
+    /// Size of `/dev/shm` in bytes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shm_bytes: Option<u64>,
+    /// Limits of this process.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits: Option<ProcessLimits>,
+    /// Whether something keeps the clock in time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clock_synchronised: Option<bool>,
+}
+
+/// Room on a file system.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Disk {
+    /// The folder that was asked about.
+    pub path: String,
+    /// Bytes that are left.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+/// The most that a process may raise its limits to; none is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ProcessLimits {
+    /// Open files.
+    pub nofile: Option<u64>,
+    /// Bytes of memory that stay out of swap.
+    pub memlock: Option<u64>,
+    /// Bytes of stack.
+    pub stack: Option<u64>,
+}
+
+/// What was replaced by a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Simulated {
+    /// The file, as it was named.
+    pub file: String,
+    /// Keys that it sets, in order.
+    pub keys: Vec<String>,
+}
+
+impl HostFacts {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The flake that pins a runner, its tools and its configuration.
@@ -61,4 +129,19 @@ pub struct DaemonFacts {
     /// Devices that it knows by the Container Device Interface: `nvidia.com/gpu=0`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cdi_devices: Vec<String>,
+    /// The runtime of a container that names none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_runtime: Option<String>,
+    /// Folders where it looks for descriptions of devices; none where it looks for none, or does not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cdi_spec_dirs: Vec<String>,
+    /// Whether the hook that serves requests for GPUs is installed; none where that cannot be seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_hook: Option<bool>,
+    /// Ranges of addresses that its networks use: `172.17.0.0/16`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub address_ranges: Vec<String>,
+    /// File system of its images and containers, where it is on this host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<Disk>,
 }

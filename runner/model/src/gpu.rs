@@ -1,5 +1,8 @@
 //! GPUs of a host, as its driver tells them, or as a simulated inventory says.
 
+pub mod kernel_log;
+pub mod smi;
+
 use serde::{Deserialize, Serialize};
 
 /// All that is known of a host's GPUs.
@@ -38,6 +41,9 @@ pub struct Gpu {
     pub uuid: String,
     /// Product name: `NVIDIA H200`.
     pub name: String,
+    /// Address on the PCI bus: `00000000:3B:00.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bus: Option<String>,
     /// Memory in bytes.
     pub memory_bytes: u64,
     /// Memory in use, in bytes, by whomever.
@@ -96,9 +102,64 @@ pub struct GpuProcess {
     pub memory_bytes: Option<u64>,
 }
 
+impl Accelerators {
+    /// How many GPUs there are.
+    pub fn count(&self) -> u32 {
+        u32::try_from(self.gpus.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Names the processes that hold memory, as far as `name` knows them.
+    pub fn name_processes(&mut self, name: impl Fn(u32) -> Option<String>) {
+        for process in self.gpus.iter_mut().flat_map(|gpu| &mut gpu.processes) {
+            process.name = name(process.pid);
+        }
+    }
+
+    /// Notes errors of the kernel's log at the GPUs that they are of.
+    pub fn note_errors(&mut self, errors: &[(String, u32)]) {
+        for gpu in &mut self.gpus {
+            let Some(bus) = &gpu.bus else { continue };
+            let own = errors.iter().filter(|(at, _)| kernel_log::is_same_device(bus, at));
+            gpu.xids = own.map(|(_, xid)| *xid).collect();
+        }
+    }
+}
+
 impl Gpu {
     /// Bytes that nobody uses.
     pub const fn free_bytes(&self) -> u64 {
         self.memory_bytes.saturating_sub(self.used_bytes)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::{Accelerators, Gpu, Source};
+
+    /// A GPU of so many gibibytes that nobody uses.
+    pub(crate) fn gpu(index: u32, name: &str, gibibytes: u64) -> Gpu {
+        Gpu {
+            index,
+            uuid: format!("GPU-00000000-0000-0000-0000-{index:012}"),
+            name: name.to_owned(),
+            bus: None,
+            memory_bytes: gibibytes << 30,
+            used_bytes: 0,
+            compute_capability: (9, 0),
+            mig: None,
+            ecc: None,
+            xids: Vec::new(),
+            processes: Vec::new(),
+        }
+    }
+
+    /// A host with these GPUs and a driver of its day.
+    pub(crate) fn host(gpus: Vec<Gpu>) -> Accelerators {
+        Accelerators {
+            source: Source::Simulated,
+            driver: "580.65.06".to_owned(),
+            cuda: "13.0".to_owned(),
+            gpus,
+        }
     }
 }

@@ -13,6 +13,7 @@ mod judge;
 mod lower;
 mod names;
 mod narrow;
+pub mod requirement;
 mod verdict;
 
 use std::collections::BTreeMap;

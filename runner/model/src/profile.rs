@@ -22,7 +22,7 @@ pub use combination::{PLUS, base_of, expand, names, overlays};
 pub use resolved::{
     ExecutorLimits, Relaxation, Requirements, Resolved, ServiceLimits, StackLimits, Timeouts,
 };
-pub use value::Value;
+pub use value::{ARCHITECTURES, Value};
 
 /// The name of the base layer, which every profile extends in the end.
 pub const BASE: &str = "default";

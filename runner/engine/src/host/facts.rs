@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use testbed_model::facts::{Facts, FlakeFacts};
+use testbed_model::gpu::Accelerators;
 use tokio_util::sync::CancellationToken;
 
-use super::environment;
 use super::process::{Ended, Program};
+use super::{environment, gpu, offer};
 
 /// Gathers what is true here. What cannot be told is left out: a fact that is missing is not an error, a wrong one would be.
-pub async fn gather(project: &Path) -> Facts {
-    let (revision, rustc, nextest) =
-        tokio::join!(revision(project), version("rustc", &["--version"], project), nextest(project));
+/// `state` is the folder of records and caches.
+pub async fn gather(project: &Path, state: &Path) -> Facts {
+    let (revision, rustc, nextest, gpus) = tokio::join!(
+        revision(project),
+        version("rustc", &["--version"], project),
+        nextest(project),
+        gpu::gather()
+    );
     let mut tools = BTreeMap::new();
     tools.insert("testbed".to_owned(), env!("CARGO_PKG_VERSION").to_owned());
     tools.extend(rustc.map(|text| ("rustc".to_owned(), text)));
@@ -20,14 +26,17 @@ pub async fn gather(project: &Path) -> Facts {
     Facts {
         cores: std::thread::available_parallelism().map_or(1, |n| u32::try_from(n.get()).unwrap_or(u32::MAX)),
         memory_bytes: memory(),
-        gpus: 0,
-        accelerators: None,
+        gpus: gpus.accelerators.as_ref().map_or(0, Accelerators::count),
+        accelerators: gpus.accelerators,
+        gpu_trouble: gpus.trouble,
         architecture: std::env::consts::ARCH.to_owned(),
         kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
         daemon: None,
         revision,
         flake: flake(),
         tools,
+        host: offer::gather(state),
+        simulated: None,
     }
 }
 
@@ -83,7 +92,7 @@ mod tests {
     #[tokio::test]
     async fn a_folder_outside_of_git_has_no_revision_and_the_rest_is_told() {
         let folder = tempfile::tempdir().unwrap();
-        let facts = gather(folder.path()).await;
+        let facts = gather(folder.path(), folder.path()).await;
         assert_eq!(facts.revision, None);
         assert!(facts.cores >= 1 && facts.memory_bytes > 1 << 26 && !facts.kernel.is_empty());
     }

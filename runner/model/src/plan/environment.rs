@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::PlanError;
+use super::requirement::{self, Lack};
 use crate::compose::{self, ComposeFile, ServiceDefinition};
-use crate::document::bytes_text;
 use crate::facts::Facts;
 use crate::profile::{Resolved, Sourced};
 use crate::selection::{CasePattern, Expression};
@@ -71,19 +71,15 @@ impl Environment {
         Ok(environment)
     }
 
-    /// Why the profile cannot run on a host with these facts; none when it can.
+    /// Why the profile cannot run on a host with these facts, the most important reason first; none when it can.
     pub fn unmet(&self, facts: &Facts) -> Option<String> {
-        let needs = &self.profile.requirements;
-        if u64::from(facts.gpus) < needs.gpus.value {
-            return Some(format!("it needs GPUs: {}, and this host has {}", needs.gpus.value, facts.gpus));
-        }
-        if facts.memory_bytes < needs.memory.value {
-            // Whole mebibytes are near enough, and never more than there is.
-            let has = facts.memory_bytes >> 20 << 20;
-            let (needs, has) = (bytes_text(needs.memory.value), bytes_text(has));
-            return Some(format!("it needs {needs} of memory, and this host has {has}"));
-        }
-        None
+        let lacks: Vec<String> = self.lacks(facts).into_iter().map(|lack| lack.message).collect();
+        (!lacks.is_empty()).then(|| lacks.join("; "))
+    }
+
+    /// All that the profile needs and a host with these facts lacks.
+    pub fn lacks(&self, facts: &Facts) -> Vec<Lack> {
+        requirement::lacks(&self.profile.requirements, facts)
     }
 
     /// A name that the profile's own file gets wrong would silently have no effect. Inherited names are left alone,

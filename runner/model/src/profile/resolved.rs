@@ -10,6 +10,7 @@ use crate::document::toml_text;
 use crate::span::{Fault, Place};
 use crate::stack::Millis;
 use crate::tier::Tier;
+use crate::version::Version;
 
 /// An environment, fully decided.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,8 +108,20 @@ pub struct Relaxation {
 pub struct Requirements {
     /// GPUs.
     pub gpus: Sourced<u64>,
+    /// Bytes of memory that each of these GPUs has free.
+    pub vram: Option<Sourced<u64>>,
+    /// The least compute capability of these GPUs.
+    pub compute_capability: Option<Sourced<Version>>,
+    /// The least version of the NVIDIA driver.
+    pub driver: Option<Sourced<Version>>,
+    /// The least CUDA version that the driver serves.
+    pub cuda: Option<Sourced<Version>>,
     /// Bytes of memory.
     pub memory: Sourced<u64>,
+    /// Bytes that are free on the engine's file system.
+    pub disk: Option<Sourced<u64>>,
+    /// Processor architectures; none for any.
+    pub architectures: Option<Sourced<Vec<String>>>,
 }
 
 /// Times, in milliseconds.
@@ -257,6 +270,7 @@ impl View<'_> {
         number: Count | Size | Cores | Duration => u64;
         boolean: Boolean => bool;
         tiers: Tiers => Vec<Tier>;
+        version: Version => Version;
     }
 
     fn relaxation(&self, service: &str) -> Relaxation {
@@ -279,7 +293,13 @@ impl View<'_> {
     fn requirements(&self) -> Result<Requirements, ProfileError> {
         Ok(Requirements {
             gpus: self.need(Self::number, &["requirements", "gpus"])?,
+            vram: self.number(&["requirements", "vram"]),
+            compute_capability: self.version(&["requirements", "compute_capability"]),
+            driver: self.version(&["requirements", "driver"]),
+            cuda: self.version(&["requirements", "cuda"]),
             memory: self.need(Self::number, &["requirements", "memory"])?,
+            disk: self.number(&["requirements", "disk"]),
+            architectures: self.texts(&["requirements", "architectures"]),
         })
     }
 

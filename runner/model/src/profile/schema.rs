@@ -35,6 +35,10 @@ pub enum Kind {
     Duration,
     /// A list of tiers.
     Tiers,
+    /// A version such as `12.8`.
+    Version,
+    /// A list of processor architectures.
+    Architectures,
 }
 
 /// One key.
@@ -88,7 +92,13 @@ pub const KEYS: &[Key] = &[
     key(&["hardening", "*", "no_new_privileges"], Kind::Boolean, "whether one service may not gain privileges"),
     key(&["hardening", "*", "cap_add"], Kind::Capabilities, "capabilities that one service gets back"),
     key(&["requirements", "gpus"], Kind::Count, "GPUs that the host must have"),
+    key(&["requirements", "vram"], Kind::Size, "memory that each of these GPUs must have free"),
+    key(&["requirements", "compute_capability"], Kind::Version, "least compute capability of these GPUs"),
+    key(&["requirements", "driver"], Kind::Version, "least version of the NVIDIA driver"),
+    key(&["requirements", "cuda"], Kind::Version, "least CUDA version that the driver must serve"),
     key(&["requirements", "memory"], Kind::Size, "memory that the host must have"),
+    key(&["requirements", "disk"], Kind::Size, "free room that the engine's file system must have"),
+    key(&["requirements", "architectures"], Kind::Architectures, "processor architectures that the images exist for; any without it"),
     key(&["timeouts", "ready"], Kind::Duration, "from the first request to the daemon until the stack serves"),
     key(&["timeouts", "stop"], Kind::Duration, "for the teardown of the whole stack"),
     key(&["timeouts", "case"], Kind::Duration, "for one case"),

@@ -7,6 +7,10 @@ use crate::document::{Item, bytes_text, duration_text, toml_text};
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::Tier;
+use crate::version::Version;
+
+/// Processor architectures, as Rust names them.
+pub const ARCHITECTURES: [&str; 2] = ["x86_64", "aarch64"];
 
 /// A value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub enum Value {
     Duration(Millis),
     /// Tiers, earliest first.
     Tiers(Vec<Tier>),
+    /// A version.
+    Version(Version),
 }
 
 impl Value {
@@ -55,6 +61,8 @@ impl Value {
                 millis => Self::Duration(millis),
             },
             Kind::Tiers => Self::Tiers(tiers(item)?),
+            Kind::Version => Self::Version(version(item)?),
+            Kind::Architectures => Self::Texts(architectures(item)?),
         })
     }
 }
@@ -70,6 +78,7 @@ impl fmt::Display for Value {
             Self::Text(text) => f.write_str(&toml_text(text)),
             Self::Texts(texts) => list(f, &mut texts.iter().map(String::as_str)),
             Self::Tiers(tiers) => list(f, &mut tiers.iter().map(|tier| tier.name())),
+            Self::Version(version) => f.write_str(&toml_text(&version.to_string())),
             Self::Count(count) => write!(f, "{count}"),
             Self::Boolean(truth) => write!(f, "{truth}"),
             Self::Size(bytes) => write!(f, "{:?}", bytes_text(*bytes)),
@@ -137,6 +146,26 @@ fn capabilities(item: &Item<'_>) -> Result<Vec<String>, Fault> {
         }
     }
     Ok(capabilities)
+}
+
+/// A version is text: as a number, `8.10` would be `8.1`.
+fn version(item: &Item<'_>) -> Result<Version, Fault> {
+    let text = item.text().map_err(|fault| fault.with_hint("write it in quotes, as `\"12.8\"`"))?;
+    text.parse().map_err(|_| {
+        let fault = item.fault(format!("must be a version, not `{text}`"));
+        fault.with_hint("write numbers with dots between them, as `\"12.8\"`")
+    })
+}
+
+fn architectures(item: &Item<'_>) -> Result<Vec<String>, Fault> {
+    let names = names(item)?;
+    for (name, item) in names.iter().zip(item.items()?) {
+        if !ARCHITECTURES.contains(&name.as_str()) {
+            let fault = item.fault(format!("names the unknown architecture `{name}`"));
+            return Err(fault.with_nearest(name, ARCHITECTURES));
+        }
+    }
+    Ok(names)
 }
 
 fn tiers(item: &Item<'_>) -> Result<Vec<Tier>, Fault> {

@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::profile::ARCHITECTURES;
 use crate::profile::schema::Kind as OfProfile;
 use crate::project::KINDS;
 use crate::project::preset::PRESETS;
@@ -18,6 +19,7 @@ const USER: &str = r"^0*[1-9][0-9]*:[0-9]+$";
 const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms))+$";
 const FINE_DURATION: &str = r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms|us))+$";
 const SIZE: &str = r"^[0-9]+(\.[0-9]+)? *([bB]|[kKmMgGtT]([iI]?[bB])?)?$";
+const VERSION: &str = r"^[0-9]+(\.[0-9]+){0,5}$";
 const NUMBER: &str = r"^[0-9]+(\.[0-9]+)?$";
 
 /// The schema of a value in the project file.
@@ -119,6 +121,10 @@ pub(super) fn of_profile(kind: OfProfile) -> Value {
         OfProfile::Cores => json!({ "type": ["string", "number"], "pattern": NUMBER }),
         OfProfile::Duration => pattern(DURATION),
         OfProfile::Tiers => list(&tiers()),
+        OfProfile::Version => pattern(VERSION),
+        OfProfile::Architectures => {
+            json!({ "type": "array", "items": words(ARCHITECTURES), "uniqueItems": true })
+        }
     }
 }
 
@@ -140,6 +146,8 @@ pub(super) fn profile_words(kind: OfProfile) -> &'static str {
         OfProfile::Cores => "cores such as `0.5`, at least 0.01",
         OfProfile::Duration => "duration such as `1m30s`",
         OfProfile::Tiers => "list of tiers",
+        OfProfile::Version => "version in quotes, such as `\"12.8\"`",
+        OfProfile::Architectures => "list of `x86_64`, `aarch64`",
     }
 }
 
