@@ -79,7 +79,7 @@ pub enum Command {
     Ci(CiArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
-    /// Print what the project file or a profile can hold, as a JSON Schema
+    /// Print what the project file, a profile or a simulated inventory can hold, as a JSON Schema
     Schema(SchemaArgs),
     /// Print a shell's completion script
     Completions {
@@ -122,6 +122,9 @@ pub struct CommonArgs {
     /// Folder that holds envs/, compose/, images/ [default: upward from the working folder]
     #[arg(long, global = true, value_name = "PATH", env = "TESTBED_ROOT")]
     pub root: Option<PathBuf>,
+    /// A host that stands in for this one, or parts of it: a file that `schema facts --reference` describes
+    #[arg(long, global = true, value_name = "FILE")]
+    pub facts: Option<PathBuf>,
     /// Colours; `auto` asks the terminal and respects NO_COLOR
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
     pub color: ColorChoice,
@@ -328,6 +331,8 @@ pub enum Described {
     Project,
     /// A file under `envs/`
     Profile,
+    /// A file for `--facts`
+    Facts,
 }
 
 /// The verbs that the help shows.

@@ -18,6 +18,7 @@ mod recording;
 mod reporting;
 mod run_session;
 mod settings;
+mod simulation;
 mod standing;
 mod telling;
 mod usage;

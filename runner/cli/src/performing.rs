@@ -75,7 +75,7 @@ pub async fn perform(
 ) -> Result<Performed, Failure> {
     let Decided { plan, remarks, budgets, .. } = decided;
     let daemon = Daemon::connect().await?;
-    preparation.facts.daemon = Some(daemon.facts().await?);
+    preparation.meet(daemon.facts().await?);
     let (events, receiver) = Events::channel(clock);
     let session = RunSession::begin(daemon, events)?;
     let mut manifest = recording::manifest(&session.run, &plan, &budgets, preparation.facts.clone())?;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::civil::Date;
 use testbed_engine::configuration::{self, Texts};
+use testbed_engine::docker::Daemon;
 use testbed_engine::durations;
 use testbed_engine::host::{changes, clock, environment as surroundings, facts};
 use testbed_engine::image::Images;
@@ -12,8 +13,9 @@ use testbed_model::budget::Durations;
 use testbed_model::catalog::Catalog;
 use testbed_model::changes::{ChangedFile, Changes, Crates, Filters, Impact, Reading, Subject, impact};
 use testbed_model::exit_code::ExitCode;
-use testbed_model::facts::Facts;
+use testbed_model::facts::{DaemonFacts, Facts};
 use testbed_model::hint::Hint;
+use testbed_model::inventory::Inventory;
 use testbed_model::lane::{Lane, SuiteKind};
 use testbed_model::plan::{self, Choice, Environment, Explained, Inputs, Plan};
 use testbed_model::profile::{self, BASE, Resolved};
@@ -26,6 +28,7 @@ use crate::args::ChoiceArgs;
 use crate::budgeting::Forecast;
 use crate::failure::Failure;
 use crate::settings::Settings;
+use crate::simulation;
 
 /// Names a file of other ways to have images, such as the flake's image manifest.
 const IMAGE_MANIFEST: &str = "TESTBED_IMAGE_MANIFEST";
@@ -36,12 +39,13 @@ pub const PROJECT_FILE: &str = "testbed.toml";
 /// All that plans are made from.
 #[derive(Debug)]
 pub struct Preparation {
-    /// Facts of host and checkout, without the daemon's.
+    /// Facts of host and checkout, with the daemon's where there are GPUs: whether they get into containers is the daemon's to say.
     pub facts: Facts,
     /// The image lock with all that it names.
     pub images: Images,
     /// The environments to choose from.
     pub environments: Vec<Environment>,
+    inventory: Option<Inventory>,
     references: BTreeMap<String, String>,
     base: Resolved,
     texts: Texts,
@@ -73,7 +77,9 @@ impl Hint for BadExpression {
 impl Preparation {
     /// Reads files and gathers facts. With `profiles`, only those are read, so that a broken one does not stop another.
     pub async fn read(settings: &Settings, profiles: &[String]) -> Result<Self, Failure> {
-        let facts = facts::gather(&settings.project, &settings.state).await;
+        let inventory = simulation::inventory(settings)?;
+        // What asks so many is large.
+        let facts = Box::pin(facts_of(settings, inventory.as_ref())).await;
         let texts = Texts::read(&settings.root, &settings.project)?;
         // A project file that is wrong hides only the project's own images; who asks for the project is told of it.
         let project = texts.project.as_deref().and_then(|text| project::parse(PROJECT_FILE, text).ok());
@@ -87,7 +93,25 @@ impl Preparation {
         };
         let environments =
             names.iter().map(|name| environment(name, &texts)).collect::<Result<Vec<_>, Failure>>()?;
-        Ok(Self { facts, images, environments, references, base, texts, settings: settings.clone() })
+        let settings = settings.clone();
+        Ok(Self { facts, images, environments, inventory, references, base, texts, settings })
+    }
+
+    /// Takes in what the container engine says of itself.
+    pub fn meet(&mut self, daemon: DaemonFacts) {
+        self.facts.daemon = Some(daemon);
+        self.simulate();
+    }
+
+    /// Whether the container engine is another one than the one here.
+    pub fn has_other_engine(&self) -> bool {
+        self.inventory.as_ref().is_some_and(Inventory::has_engine)
+    }
+
+    fn simulate(&mut self) {
+        if let Some(inventory) = &self.inventory {
+            inventory.apply(&mut self.facts);
+        }
     }
 
     /// The project under test: what its file says, or what can be told from its layout.
@@ -231,7 +255,7 @@ impl Question<'_> {
     pub fn plan(&self, catalog: &Catalog) -> Result<Decided, Failure> {
         let impact = self.impact(catalog)?;
         let plan = plan::plan(&self.inputs(catalog, impact.as_ref()))?;
-        let mut remarks = Vec::new();
+        let mut remarks = Vec::from_iter(simulation::remark(self.facts()));
         if let Some(signs) = &self.project.detected {
             remarks.push(format!("there is no `testbed.toml`; the suites are told from {signs}"));
         }
@@ -292,6 +316,21 @@ impl Question<'_> {
             durations: &self.durations,
         }
     }
+}
+
+/// What is true of this host, or of the one that stands in for it.
+async fn facts_of(settings: &Settings, inventory: Option<&Inventory>) -> Facts {
+    let mut facts = facts::gather(&settings.project, &settings.state).await;
+    let simulate = |facts: &mut Facts| inventory.iter().for_each(|inventory| inventory.apply(facts));
+    simulate(&mut facts);
+    if facts.gpus > 0 && facts.daemon.is_none() {
+        // Whoever needs the engine will say what is wrong with it.
+        if let Ok(daemon) = Daemon::connect().await {
+            facts.daemon = daemon.facts().await.ok();
+        }
+        simulate(&mut facts);
+    }
+    facts
 }
 
 /// The images of the lock and of the project.

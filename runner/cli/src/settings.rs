@@ -25,6 +25,8 @@ pub struct Settings {
     pub project: PathBuf,
     /// Folder of records and caches, below the project.
     pub state: PathBuf,
+    /// A file that stands in for parts of the host.
+    pub facts: Option<PathBuf>,
     /// How to show.
     pub screen: Screen,
     /// How what is printed to standard output looks.
@@ -92,7 +94,8 @@ impl Settings {
         };
         let state = project.join(".testbed");
         let output = style(args.color, std::io::stdout().is_terminal(), &console::Term::stdout());
-        Ok(Self { root, origin, project, state, screen: Screen::of_stderr(args.color), output })
+        let (facts, screen) = (args.facts.clone(), Screen::of_stderr(args.color));
+        Ok(Self { root, origin, project, state, facts, screen, output })
     }
 }
 

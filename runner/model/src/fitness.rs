@@ -19,6 +19,8 @@ pub const FATAL_XIDS: [(u32, &str); 8] = [
     (140, "unrecovered memory error"),
 ];
 
+const GIB: u64 = 1 << 30;
+
 /// What is needed of each GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Need {
@@ -117,15 +119,47 @@ pub fn capability_text((major, minor): (u32, u32)) -> String {
     format!("{major}.{minor}")
 }
 
-/// A size in words that nobody has to count: whole mebibytes, or gibibytes with one digit behind the point where it is large.
+/// What there is of memory, in words that nobody has to count: gibibytes with one digit behind the point, rounded down.
 pub fn memory_text(bytes: u64) -> String {
-    let mebibytes = bytes >> 20;
-    if mebibytes < 10 * 1024 || bytes.is_multiple_of(1 << 30) {
-        return bytes_text(mebibytes << 20);
+    sized(bytes, u128::from(bytes) * 10 / u128::from(GIB))
+}
+
+/// What is needed of memory, in the same words, rounded up.
+pub fn needed_text(bytes: u64) -> String {
+    sized(bytes, (u128::from(bytes) * 10).div_ceil(u128::from(GIB)))
+}
+
+fn sized(bytes: u64, tenths: u128) -> String {
+    if bytes < GIB {
+        return bytes_text(bytes >> 20 << 20);
     }
-    // Rounded down: never more than there is.
-    let tenths = mebibytes * 10 / 1024;
-    format!("{}.{}GiB", tenths / 10, tenths % 10)
+    match (tenths / 10, tenths % 10) {
+        (whole, 0) => format!("{whole}GiB"),
+        (whole, tenth) => format!("{whole}.{tenth}GiB"),
+    }
+}
+
+/// Why GPUs are not fit for a need, what is the same of several said once.
+pub fn reasons(accelerators: &Accelerators, need: &Need) -> Vec<String> {
+    // GPUs of one host are mostly alike.
+    let mut reasons: Vec<(String, Vec<u32>)> = Vec::new();
+    for gpu in &accelerators.gpus {
+        let Some(unfit) = unfit(gpu, need) else { continue };
+        let reason = unfit.to_string();
+        match reasons.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, indices)) => indices.push(gpu.index),
+            None => reasons.push((reason, vec![gpu.index])),
+        }
+    }
+    reasons.iter().map(|(reason, indices)| format!("{} {reason}", subject(indices))).collect()
+}
+
+/// GPUs as the subject of a sentence.
+pub fn subject(indices: &[u32]) -> String {
+    match indices {
+        [one] => format!("GPU {one}"),
+        many => format!("each of GPUs {}", many.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")),
+    }
 }
 
 fn is_called(gpu: &Gpu, name: &str) -> bool {
@@ -163,14 +197,14 @@ impl fmt::Display for Unfit {
             Self::Divided { parts: 0 } => f.write_str("is switched to MIG, and a whole GPU is needed"),
             Self::Divided { parts } => write!(f, "is divided by MIG into {parts}, and a whole GPU is needed"),
             Self::TooSmall { needs, has } => {
-                write!(f, "has {} of memory, and {} is needed", memory_text(*has), memory_text(*needs))
+                write!(f, "has {} of memory, and {} is needed", memory_text(*has), needed_text(*needs))
             }
             Self::Occupied { needs, free, holders } => {
                 write!(
                     f,
                     "has {} of memory free, and {} is needed",
                     memory_text(*free),
-                    memory_text(*needs)
+                    needed_text(*needs)
                 )?;
                 match held_by(holders) {
                     Some(holders) => write!(f, "; held by {holders}"),
@@ -208,11 +242,9 @@ fn largest_first(holders: &[GpuProcess]) -> Vec<&GpuProcess> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Need, fit, memory_text, unfit};
+    use super::{GIB, Need, fit, memory_text, needed_text, unfit};
     use crate::gpu::tests::{gpu, host};
     use crate::gpu::{Gpu, GpuProcess, MigDevice};
-
-    const GIB: u64 = 1 << 30;
 
     fn need(gibibytes: u64) -> Need {
         Need { vram_bytes: gibibytes * GIB, ..Need::default() }
@@ -274,14 +306,16 @@ mod tests {
 
     #[test]
     fn sizes_are_told_without_counting() {
-        for (bytes, text) in [
-            (0, "0B"),
-            (512 << 20, "512MiB"),
-            (81_559 << 20, "79.6GiB"),
-            (80 * GIB, "80GiB"),
-            (GIB + 1, "1GiB"),
+        let nineteen = 20_615_843_020;
+        for (bytes, has, needed) in [
+            (0, "0B", "0B"),
+            (512 << 20, "512MiB", "512MiB"),
+            (81_559 << 20, "79.6GiB", "79.7GiB"),
+            (80 * GIB, "80GiB", "80GiB"),
+            (nineteen, "19.1GiB", "19.2GiB"),
+            (GIB + 1, "1GiB", "1.1GiB"),
         ] {
-            assert_eq!(memory_text(bytes), text);
+            assert_eq!((memory_text(bytes).as_str(), needed_text(bytes).as_str()), (has, needed));
         }
     }
 

@@ -22,6 +22,7 @@ pub mod hint;
 pub mod history;
 pub mod id;
 pub mod image;
+pub mod inventory;
 pub mod lane;
 pub mod nearest;
 pub mod passthrough;

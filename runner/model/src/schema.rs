@@ -1,15 +1,16 @@
-//! JSON Schemas and reference pages of the project file and of profiles, made from the tables of keys that their readers use.
+//! JSON Schemas and reference pages of the project file, of profiles and of simulated inventories, made from the tables of keys that their readers use.
 
 mod kind;
 mod reference;
 
 use serde_json::{Map, Value, json};
 
+use crate::inventory::schema as inventory_keys;
 use crate::profile::schema as profile_keys;
 use crate::project::schema as project_keys;
 use crate::project::schema::is_free;
 
-pub use reference::{reference_profile, reference_project};
+pub use reference::{reference_facts, reference_profile, reference_project};
 
 /// One key, whichever file it is of.
 struct Row {
@@ -54,6 +55,33 @@ pub fn profile() -> Value {
     let keys = Keys { rows: profile_rows(), tables: &[] };
     schema.append(&mut keys.table(&mut Vec::new()));
     Value::Object(schema)
+}
+
+/// The JSON Schema of a file for `--facts`, draft 2020-12.
+pub fn facts() -> Value {
+    let mut schema =
+        head("Inventory of Testbed", "A file for `--facts`: a host that stands in for parts of this one.");
+    let keys = Keys { rows: inventory_rows(), tables: &inventory_keys::TABLES };
+    schema.append(&mut keys.table(&mut Vec::new()));
+    // A table that must hold a key need not be there itself.
+    schema.remove("required");
+    for table in ["host", "daemon"] {
+        let table =
+            schema.get_mut("properties").and_then(|it| it.get_mut(table)).and_then(Value::as_object_mut);
+        table.map(|table| table.remove("required"));
+    }
+    Value::Object(schema)
+}
+
+fn inventory_rows() -> Vec<Row> {
+    let row = |key: &inventory_keys::Key| Row {
+        path: key.path,
+        is_required: key.required,
+        value: kind::of_inventory(key.kind),
+        takes: kind::inventory_words(key.kind).to_owned(),
+        meaning: key.meaning.to_owned(),
+    };
+    inventory_keys::KEYS.iter().map(row).collect()
 }
 
 fn project_rows() -> Vec<Row> {

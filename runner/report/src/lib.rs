@@ -14,6 +14,7 @@ pub mod axis;
 #[allow(clippy::unwrap_used, reason = "shared with the tests in `tests/it`")]
 mod canned;
 pub mod comparison;
+pub mod doctor;
 pub mod document;
 pub mod failure;
 pub mod fit;

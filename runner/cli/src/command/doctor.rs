@@ -1,13 +1,11 @@
 //! `testbed doctor`: what is in force here, and what each profile lacks.
 
 use testbed_engine::docker::Daemon;
-use testbed_engine::host::facts;
+use testbed_engine::host::{facts, offer};
 use testbed_model::doctor::{self, Configuration, Finding, ProfileState, Trouble};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::nearest::did_you_mean;
-use testbed_report::quantity::bytes;
-use testbed_report::style::{Style, Tone};
 
 use crate::args::DoctorArgs;
 use crate::failure::Failure;
@@ -44,7 +42,7 @@ pub async fn doctor(settings: &Settings, args: &DoctorArgs) -> Result<ExitCode, 
     if args.json {
         super::print_json(&finding)?;
     } else {
-        super::print(&told(&finding, &settings.output))?;
+        super::print(&testbed_report::doctor::told(&finding, &settings.output))?;
     }
     let lacks = |profile: &ProfileState| profile.trouble.is_some() && args.require.contains(&profile.name);
     let lacking = finding.profiles.iter().any(lacks);
@@ -53,17 +51,11 @@ pub async fn doctor(settings: &Settings, args: &DoctorArgs) -> Result<ExitCode, 
 
 async fn find(settings: &Settings) -> Result<Finding, Failure> {
     let mut preparation = Preparation::read(settings, &[]).await?;
-    let asked = match Daemon::connect().await {
-        Ok(daemon) => daemon.facts().await,
-        Err(error) => Err(error),
-    };
-    let engine = match asked {
-        Ok(facts) => {
-            preparation.facts.daemon = Some(facts);
-            None
-        }
-        Err(error) => Some(Trouble { message: error.to_string(), hint: error.hint() }),
-    };
+    // A simulated host has the clock that its file speaks of.
+    if preparation.facts.simulated.is_none() && preparation.facts.host.clock_synchronised.is_none() {
+        preparation.facts.host.clock_synchronised = offer::clock_synchronised().await;
+    }
+    let engine = if preparation.has_other_engine() { None } else { meet(&mut preparation).await };
     Ok(Finding {
         schema: doctor::SCHEMA,
         configuration: Configuration {
@@ -72,65 +64,24 @@ async fn find(settings: &Settings) -> Result<Finding, Failure> {
             revision: facts::revision(&settings.root).await,
         },
         project: settings.project.display().to_string(),
+        warnings: doctor::warnings(&preparation.facts),
         profiles: doctor::profiles(&preparation.environments, &preparation.facts, engine.as_ref()),
         facts: preparation.facts,
         engine,
     })
 }
 
-fn told(finding: &Finding, style: &Style) -> String {
-    let mut text = String::new();
-    let mut row = |label: &str, value: String| {
-        text += &format!("{}{value}\n", style.paint(Tone::Step, &format!("{label:<15}")));
+/// Asks the engine, and gives the trouble with it.
+async fn meet(preparation: &mut Preparation) -> Option<Trouble> {
+    let asked = match Daemon::connect().await {
+        Ok(daemon) => daemon.facts().await,
+        Err(error) => Err(error),
     };
-    let Finding { configuration, facts, .. } = finding;
-    row("configuration", format!("{}, {}", configuration.root, configuration.origin.words()));
-    if let Some(revision) = &configuration.revision {
-        row("", format!("revision {revision}"));
-    }
-    if let Some(flake) = &facts.flake {
-        row("flake", format!("revision {}, lock {}", flake.revision, flake.lock));
-    }
-    row("project", finding.project.clone());
-    if let Some(revision) = &facts.revision {
-        row("", format!("revision {revision}"));
-    }
-    let memory = bytes(facts.memory_bytes);
-    row("host", format!("{} cores, {memory}, GPUs: {}, {}", facts.cores, facts.gpus, facts.architecture));
-    row("kernel", facts.kernel.clone());
-    match (&facts.daemon, &finding.engine) {
-        (Some(daemon), _) => {
-            let what = format!("{} {}, API {}", daemon.name, daemon.version, daemon.api_version);
-            row("engine", format!("{what}, {}, cgroup {}", daemon.storage_driver, daemon.cgroup_version));
+    match asked {
+        Ok(facts) => {
+            preparation.meet(facts);
+            None
         }
-        (None, Some(trouble)) => {
-            row("engine", style.paint(Tone::Bad, &trouble.message));
-            if let Some(hint) = &trouble.hint {
-                row("", format!("hint: {hint}"));
-            }
-        }
-        (None, None) => {}
+        Err(error) => Some(Trouble { message: error.to_string(), hint: error.hint() }),
     }
-    let tools: Vec<String> = facts
-        .tools
-        .iter()
-        .filter(|(name, _)| *name != "testbed")
-        .map(|(_, version)| version.clone())
-        .collect();
-    let own = facts.tools.get("testbed").map_or("", String::as_str);
-    row("tools", std::iter::once(format!("testbed {own}")).chain(tools).collect::<Vec<_>>().join(", "));
-    text.push('\n');
-    let width = finding.profiles.iter().map(|profile| profile.name.len()).max().unwrap_or(0);
-    for profile in &finding.profiles {
-        let (tone, word) = match &profile.trouble {
-            None => (Tone::Good, "can run here".to_owned()),
-            // The engine's trouble stands above, once.
-            Some(trouble) if finding.engine.as_ref() == Some(trouble) => {
-                (Tone::Bad, "needs the engine".to_owned())
-            }
-            Some(trouble) => (Tone::Warn, trouble.message.clone()),
-        };
-        text += &format!("{:<width$}  {}\n", profile.name, style.paint(tone, &word));
-    }
-    text
 }

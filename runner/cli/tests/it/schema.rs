@@ -7,7 +7,7 @@ use testbed_model::exit_code::ExitCode;
 
 use crate::site::{Site, repository};
 
-const OF: [&str; 2] = ["project", "profile"];
+const OF: [&str; 3] = ["project", "profile", "facts"];
 
 /// What the command prints, outside of any checkout.
 fn printed(arguments: &[&str]) -> String {

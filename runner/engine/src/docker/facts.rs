@@ -30,6 +30,7 @@ pub(super) async fn of(daemon: &Daemon) -> Result<DaemonFacts, DaemonError> {
     let is_local = daemon.address.starts_with("unix://");
     let version = version.version.unwrap_or_default();
     let root = info.docker_root_dir.as_deref().map(Path::new).filter(|root| is_local && root.is_dir());
+    let runtimes: BTreeSet<String> = info.runtimes.clone().unwrap_or_default().into_keys().collect();
     Ok(DaemonFacts {
         name: if podman { "Podman" } else { "Docker" }.to_owned(),
         api_version: client.client_version().to_string(),
@@ -42,7 +43,7 @@ pub(super) async fn of(daemon: &Daemon) -> Result<DaemonFacts, DaemonError> {
         version,
         storage_driver: info.driver.unwrap_or_default(),
         cgroup_version: info.cgroup_version.map(|version| version.to_string()).unwrap_or_default(),
-        runtimes: BTreeSet::from_iter(info.runtimes.unwrap_or_default().into_keys()).into_iter().collect(),
+        runtimes: runtimes.into_iter().collect(),
     })
 }
 

@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::statvfs;
 use rustix::process::{Resource, getrlimit};
 use testbed_model::facts::{Disk, HostFacts, ProcessLimits};
+use tokio_util::sync::CancellationToken;
+
+use super::process::Program;
 
 /// The file that systemd's time service makes when it has set the clock.
 const CLOCK_WAS_SET: &str = "/run/systemd/timesync/synchronized";
@@ -16,6 +19,21 @@ pub fn gather(state: &Path) -> HostFacts {
         shm_bytes: disk(Path::new("/dev/shm")).map(|shm| shm.total_bytes),
         limits: Some(limits()),
         clock_synchronised: Path::new(CLOCK_WAS_SET).exists().then_some(true),
+    }
+}
+
+/// Whether something keeps the clock in time, as systemd says; none where there is no systemd. It takes a program, so only who wants
+/// to know it for certain asks.
+pub async fn clock_synchronised() -> Option<bool> {
+    if !Path::new("/run/systemd/system").is_dir() {
+        return None;
+    }
+    let program = Program::new("timedatectl").args(["show", "--property=NTPSynchronized", "--value"]);
+    let captured = program.capture(&CancellationToken::new()).await.ok()?;
+    match String::from_utf8_lossy(&captured.stdout).trim() {
+        "yes" => Some(true),
+        "no" => Some(false),
+        _ => None,
     }
 }
 

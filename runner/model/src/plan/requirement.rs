@@ -2,8 +2,8 @@
 
 use crate::document::bytes_text;
 use crate::facts::Facts;
-use crate::fitness::{Need, memory_text, unfit};
-use crate::gpu::{Accelerators, Gpu};
+use crate::fitness::{self, Need, fit, memory_text, subject, unfit};
+use crate::gpu::Accelerators;
 use crate::passthrough::{NoWay, Way, cdi_name, way};
 use crate::profile::{Requirements, Sourced};
 use crate::version::Version;
@@ -83,45 +83,29 @@ fn gpus(needs: &Requirements, facts: &Facts) -> Vec<Lack> {
 
 /// Enough GPUs, but not enough that fit.
 fn fitting(wanted: u64, need: &Need, accelerators: &Accelerators) -> Option<Lack> {
-    let judged: Vec<_> = accelerators.gpus.iter().map(|gpu| (gpu, unfit(gpu, need))).collect();
-    let fit = judged.iter().filter(|(_, unfit)| unfit.is_none()).count();
+    let (fit, here) = (fit(accelerators, need).len(), accelerators.gpus.len());
     if count(fit) >= wanted {
         return None;
     }
-    // GPUs of one host are mostly alike: what is the same is said once.
-    let mut reasons: Vec<(String, Vec<&Gpu>)> = Vec::new();
-    for (gpu, unfit) in &judged {
-        let Some(unfit) = unfit else { continue };
-        let reason = unfit.to_string();
-        match reasons.iter_mut().find(|(known, _)| *known == reason) {
-            Some((_, gpus)) => gpus.push(gpu),
-            None => reasons.push((reason, vec![gpu])),
-        }
-    }
-    let told: Vec<String> =
-        reasons.iter().map(|(reason, gpus)| format!("{} {reason}", subject(gpus))).collect();
-    let fits = if fit == 0 {
-        "none here fits".to_owned()
-    } else {
-        format!("of {} here only {fit} fit", judged.len())
-    };
-    let message = format!("it needs GPUs: {wanted}, and {fits}: {}", told.join("; "));
-    let mended = judged.iter().find_map(|(gpu, unfit)| {
-        let mend = unfit.as_ref()?.mend()?;
+    let fits = if fit == 0 { "none here fits".to_owned() } else { format!("of {here} here only {fit} fit") };
+    let reasons = fitness::reasons(accelerators, need).join("; ");
+    let message = format!("it needs GPUs: {wanted}, and {fits}: {reasons}");
+    let mend = accelerators.gpus.iter().find_map(|gpu| {
+        let mend = unfit(gpu, need)?.mend()?;
         Some(mend.replace("INDEX", &gpu.index.to_string()))
     });
-    Some(Lack { message, mend: mended })
+    Some(Lack { message, mend })
 }
 
 /// GPUs that the engine passes by name must have a name.
 fn undescribed(wanted: u64, accelerators: &Accelerators, facts: &Facts) -> Option<Lack> {
     let daemon = facts.daemon.as_ref()?;
-    let nameless: Vec<&Gpu> =
-        accelerators.gpus.iter().filter(|gpu| cdi_name(daemon, gpu).is_none()).collect();
+    let nameless = accelerators.gpus.iter().filter(|gpu| cdi_name(daemon, gpu).is_none());
+    let nameless: Vec<u32> = nameless.map(|gpu| gpu.index).collect();
     if count(accelerators.gpus.len() - nameless.len()) >= wanted {
         return None;
     }
-    let first = nameless.first().map_or(0, |gpu| gpu.index);
+    let first = nameless.first().copied().unwrap_or_default();
     let message = format!(
         "{} has no CDI device such as `nvidia.com/gpu={first}`; {} knows {}",
         subject(&nameless),
@@ -132,14 +116,6 @@ fn undescribed(wanted: u64, accelerators: &Accelerators, facts: &Facts) -> Optio
         message,
         Some("describe them again: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`"),
     ))
-}
-
-fn subject(gpus: &[&Gpu]) -> String {
-    let indices: Vec<String> = gpus.iter().map(|gpu| gpu.index.to_string()).collect();
-    match indices.as_slice() {
-        [one] => format!("GPU {one}"),
-        many => format!("each of GPUs {}", many.join(", ")),
-    }
 }
 
 fn driver(needs: &Requirements, facts: &Facts) -> Vec<Lack> {
@@ -286,7 +262,7 @@ mod tests {
     fn a_driver_that_cannot_be_asked_is_named() {
         let trouble = Some("NVML: driver/library version mismatch".to_owned());
         insta::assert_snapshot!(told("gpus = 1", &Facts { gpu_trouble: trouble, ..Facts::default() }), @"it needs GPUs: 1, and this host has 0 that can be asked (NVML: driver/library version mismatch) -> mend the driver until `nvidia-smi` lists the GPUs");
-        insta::assert_snapshot!(told("gpus = 1\ndriver = \"999\"", &Facts::default()), @"");
+        insta::assert_snapshot!(told("gpus = 1\ndriver = \"999\"", &Facts::default()), @"it needs GPUs: 1, and this host has 0");
     }
 
     #[test]

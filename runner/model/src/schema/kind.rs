@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::inventory::schema::Kind as OfInventory;
 use crate::profile::ARCHITECTURES;
 use crate::profile::schema::Kind as OfProfile;
 use crate::project::KINDS;
@@ -20,6 +21,7 @@ const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms))+$";
 const FINE_DURATION: &str = r"^([0-9]+(\.[0-9]+)?(d|h|m|s|ms|us))+$";
 const SIZE: &str = r"^[0-9]+(\.[0-9]+)? *([bB]|[kKmMgGtT]([iI]?[bB])?)?$";
 const VERSION: &str = r"^[0-9]+(\.[0-9]+){0,5}$";
+const CAPABILITY: &str = r"^[0-9]+\.[0-9]+$";
 const NUMBER: &str = r"^[0-9]+(\.[0-9]+)?$";
 
 /// The schema of a value in the project file.
@@ -148,6 +150,46 @@ pub(super) fn profile_words(kind: OfProfile) -> &'static str {
         OfProfile::Tiers => "list of tiers",
         OfProfile::Version => "version in quotes, such as `\"12.8\"`",
         OfProfile::Architectures => "list of `x86_64`, `aarch64`",
+    }
+}
+
+/// The schema of a value in an inventory.
+pub(super) fn of_inventory(kind: OfInventory) -> Value {
+    match kind {
+        OfInventory::Name => pattern(NAME),
+        OfInventory::Names => list(&pattern(NAME)),
+        OfInventory::Count => json!({ "type": "integer", "minimum": 0 }),
+        OfInventory::Number => json!({ "type": "integer", "minimum": 1 }),
+        OfInventory::Counts => list(&json!({ "type": "integer", "minimum": 0 })),
+        OfInventory::Boolean => json!({ "type": "boolean" }),
+        OfInventory::Size => json!({ "type": ["string", "integer"], "pattern": SIZE }),
+        OfInventory::Limit => json!({ "anyOf": [{ "const": "unlimited" }, of_inventory(OfInventory::Size)] }),
+        OfInventory::CountLimit => {
+            json!({ "anyOf": [{ "const": "unlimited" }, of_inventory(OfInventory::Count)] })
+        }
+        OfInventory::Version => pattern(VERSION),
+        OfInventory::Capability => pattern(CAPABILITY),
+        OfInventory::Architecture => words(ARCHITECTURES),
+        OfInventory::Engine => words(["Docker", "Podman"]),
+    }
+}
+
+/// What a value in an inventory is, for the reference page.
+pub(super) const fn inventory_words(kind: OfInventory) -> &'static str {
+    match kind {
+        OfInventory::Name => "text",
+        OfInventory::Names => "list of texts",
+        OfInventory::Count => "number",
+        OfInventory::Number => "number, at least 1",
+        OfInventory::Counts => "list of numbers",
+        OfInventory::Boolean => "`true` or `false`",
+        OfInventory::Size => "size such as `80GiB`",
+        OfInventory::Limit => "size such as `8MiB`, or `unlimited`",
+        OfInventory::CountLimit => "number, or `unlimited`",
+        OfInventory::Version => "version in quotes, such as `\"12.8\"`",
+        OfInventory::Capability => "two numbers in quotes, such as `\"9.0\"`",
+        OfInventory::Architecture => "`x86_64`, `aarch64`",
+        OfInventory::Engine => "`Docker`, `Podman`",
     }
 }
 

@@ -1,6 +1,7 @@
 //! Reference pages in Markdown.
 
-use super::{Row, profile_rows, project_rows};
+use super::{Row, inventory_rows, profile_rows, project_rows};
+use crate::inventory::schema as inventory;
 use crate::project::schema::{EXAMPLE, TABLES, is_free};
 
 const PROJECT: &str = "\
@@ -29,6 +30,32 @@ line and column. `testbed schema profile` prints the same as a JSON Schema.
 - Sizes: `512MiB`, `2g`; units are powers of 1024. Durations have units: `30s`, `1m30s`, `500ms`.
 - `testbed plan --profile NAME --explain` shows every value with the file and line that it comes from.
 ";
+
+const FACTS: &str = "\
+# Simulated inventories: `--facts FILE`
+
+<!-- Generated from runner/model/src/inventory/schema.rs; a test keeps them equal. -->
+
+A file for `--facts` describes a host that stands in for parts of this one: `plan`, `doctor`, `list` and `run` then decide as they
+would there. It is TOML, or JSON where its name ends in `.json`. What it does not speak of stays as it is here. What was simulated is
+told in the plan, by `doctor`, and in the record. Whatever is not listed here is an error that names file, line and column.
+`testbed schema facts` prints the same as a JSON Schema.
+
+- Sizes: `80GiB`, `81559MiB`; units are powers of 1024.
+- `runner/cli/tests/fixtures/hosts/` holds ten such hosts to start from.
+";
+
+/// The reference page of simulated inventories.
+pub fn reference_facts() -> String {
+    let rows = inventory_rows();
+    let mut page = FACTS.to_owned();
+    for (title, about) in inventory::TABLES {
+        page.push_str(&format!("\n## `{title}`\n\n{about}\n\n"));
+        page.push_str(&table_of(rows.iter().filter(|row| title_of(row).0 == title)));
+    }
+    page.push_str(&format!("\n## Every key in one file\n\n```toml\n{}```\n", inventory::EXAMPLE));
+    page
+}
 
 /// The reference page of the project file.
 pub fn reference_project() -> String {
