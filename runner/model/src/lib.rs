@@ -18,6 +18,7 @@ pub mod facts;
 pub mod fitness;
 mod glob;
 pub mod gpu;
+pub mod grant;
 pub mod hint;
 pub mod history;
 pub mod id;

@@ -29,6 +29,19 @@ pub struct Stack {
     pub timeouts: StackTimeouts,
     /// Whether containers may reach addresses outside of the stack. Off unless a profile opens it.
     pub egress: bool,
+    /// What each of the GPUs must be that its services reserve; none where they reserve none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gpu_need: Option<GpuNeed>,
+}
+
+/// What the GPUs of a stack must be. Which ones they are is decided when it is brought up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GpuNeed {
+    /// Free memory of each, in bytes.
+    pub vram_bytes: u64,
+    /// Least compute capability, such as `8.0`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compute_capability: Option<String>,
 }
 
 /// How long a stack may take.
@@ -207,4 +220,31 @@ pub struct DeviceReservation {
     pub capabilities: Vec<String>,
     /// Driver options.
     pub options: BTreeMap<String, String>,
+}
+
+impl DeviceReservation {
+    /// Whether it reserves GPUs.
+    pub fn is_of_gpus(&self) -> bool {
+        self.capabilities.iter().any(|capability| capability == "gpu")
+    }
+}
+
+impl Service {
+    /// How many GPUs the service reserves; none where it takes all that there are.
+    pub fn gpus(&self) -> Option<u64> {
+        let reservations = self.devices.iter().filter(|device| device.is_of_gpus());
+        reservations
+            .map(|device| match device.count {
+                Some(count) => u64::try_from(count).ok(),
+                None => u64::try_from(device.device_ids.len()).ok(),
+            })
+            .sum()
+    }
+}
+
+impl Stack {
+    /// How many GPUs the stack reserves, as far as it says a number.
+    pub fn gpus(&self) -> u64 {
+        self.services.values().filter_map(Service::gpus).sum()
+    }
 }

@@ -331,6 +331,7 @@ pub(crate) mod tests {
                 facts: BTreeMap::from([("router".to_owned(), "kv".to_owned())]),
                 timeouts: StackTimeouts { ready_ms: 60_000, stop_ms: 10_000 },
                 egress: false,
+                gpu_need: None,
             },
             network: NetworkMode::Join {
                 network: "testbed-20261121-143005-a1b2c3-mocker".to_owned(),

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Environment, Plan, PlanError, harden};
+use super::{Environment, Plan, PlanError, harden, requirement};
 use crate::compose::ServiceDefinition;
 use crate::document::Mark;
 use crate::span::Fault;
-use crate::stack::{Limits, Mount, Service, Stack, StackTimeouts};
+use crate::stack::{DeviceReservation, GpuNeed, Limits, Mount, Service, Stack, StackTimeouts};
 
 /// Compose Specification, `stop_grace_period`.
 const STOP_GRACE_MS: u64 = 10_000;
@@ -43,6 +43,9 @@ pub fn plan_stack(environment: &Environment, images: &BTreeMap<String, String>) 
         Mount::Bind { .. } => None,
     };
     let volumes = services.values().flat_map(|service| service.mounts.iter().filter_map(used)).collect();
+    check_gpus(environment, &services)?;
+    let services_reserve =
+        services.values().any(|service| service.devices.iter().any(DeviceReservation::is_of_gpus));
     let mut facts = compose.facts.clone();
     facts.insert("profile".to_owned(), profile.name.clone());
     Ok(Stack {
@@ -57,7 +60,27 @@ pub fn plan_stack(environment: &Environment, images: &BTreeMap<String, String>) 
             stop_ms: profile.timeouts.stop.value,
         },
         egress: profile.egress.value,
+        gpu_need: services_reserve.then(|| {
+            let need = requirement::need(&profile.requirements);
+            let compute_capability = need.compute_capability.map(|least| least.to_string());
+            GpuNeed { vram_bytes: need.vram_bytes, compute_capability }
+        }),
     })
+}
+
+/// A host that has what the profile requires must have what its services reserve.
+fn check_gpus(environment: &Environment, services: &BTreeMap<String, Service>) -> Result<(), Fault> {
+    let (profile, required) = (&environment.profile, &environment.profile.requirements.gpus);
+    let reserved: u64 = services.values().filter_map(Service::gpus).sum();
+    if reserved <= required.value {
+        return Ok(());
+    }
+    let message = format!(
+        "the services of `{}` reserve {reserved} GPUs, and `requirements.gpus` is {}",
+        environment.compose.file, required.value
+    );
+    let fault = profile.fault(&required.origin, message);
+    Err(fault.with_hint(format!("set `gpus = {reserved}` under `[requirements]` of `{}`", profile.name)))
 }
 
 /// What this machine executes of a plan: bind mounts below `root`, an absolute path, and no container with more cores

@@ -60,6 +60,7 @@ pub fn stack(services: impl IntoIterator<Item = Service>, ready: &str) -> Stack 
         facts: BTreeMap::new(),
         timeouts: StackTimeouts { ready_ms: 60_000, stop_ms: 10_000 },
         egress: false,
+        gpu_need: None,
     }
 }
 
