@@ -14,7 +14,8 @@ use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::host::environment;
 use testbed_engine::host::identity::ProcessIdentity;
 use testbed_engine::image::Images;
-use testbed_engine::stack::{self, LiveStack, Owner, StackContext, Subnet, remove_run};
+use testbed_engine::stack::{self, GpuPool, LiveStack, Owner, StackContext, Subnet, remove_run};
+use testbed_model::facts::Facts;
 use testbed_model::hint::Hint;
 use testbed_model::id::{RunId, label};
 use testbed_model::plan::{Environment, plan_stack, rooted};
@@ -159,6 +160,7 @@ impl Bench {
             range: self.subnet,
             sampling,
             keep_until: None,
+            gpus: GpuPool::new(Facts::default()),
         };
         Ok(stack::up(&self.daemon, stack, &context, events, &CancellationToken::new()).await?)
     }

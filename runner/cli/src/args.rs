@@ -106,6 +106,8 @@ pub enum AgentRole {
     },
     /// Execute a suite's tool
     Execute,
+    /// Look which GPUs the container has
+    Devices,
     /// Ask the driver's library for GPUs: it may crash, so nobody else does
     Gpus {
         /// The library

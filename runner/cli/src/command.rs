@@ -63,6 +63,7 @@ async fn agent(role: AgentRole) -> ExitCode {
     let code = match role {
         AgentRole::Watch { arguments } => testbed_engine::agent::watch::main(arguments).await,
         AgentRole::Execute => testbed_engine::agent::execute::main().await,
+        AgentRole::Devices => testbed_engine::agent::devices::main(),
         AgentRole::Gpus { library } => testbed_engine::host::gpu::answer(library.as_deref()),
     };
     if code == 0 { ExitCode::Passed } else { ExitCode::TestFailed }

@@ -65,11 +65,12 @@ pub async fn execute(
     };
     let context = RunContext {
         place,
-        stacks: session.stack_context(&preparation.images, manner.sampling, manner.keep_until)?,
+        stacks: session.stack_context(preparation, manner.sampling, manner.keep_until)?,
         standing,
         repeat: manner.repeat,
     };
     let executor = Executor::new(session.daemon.clone(), session.events.clone(), context)?;
-    let capacity = Capacity::of_host(preparation.facts.cores, preparation.facts.memory_bytes);
+    let facts = &preparation.facts;
+    let capacity = Capacity::of_host(facts.cores, facts.memory_bytes, facts.gpus);
     Ok(schedule::run(&here, Arc::new(executor), capacity, &session.events, &session.cancel).await)
 }

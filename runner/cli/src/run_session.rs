@@ -8,7 +8,7 @@ use testbed_engine::host::clock;
 use testbed_engine::host::environment;
 use testbed_engine::host::signals::Signals;
 use testbed_engine::image::{Freshness, Images, MissingTools, Provided, Providing};
-use testbed_engine::stack::{self, StackContext, Subnet};
+use testbed_engine::stack::{self, GpuPool, StackContext, Subnet};
 use testbed_model::event::Event;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
@@ -17,6 +17,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::failure::{Bug, Failure};
+use crate::preparation::Preparation;
 
 /// The image of the agent that watches a stack.
 pub const AGENT_IMAGE: &str = "agent";
@@ -102,7 +103,7 @@ impl RunSession {
     /// What a bring-up needs besides the plan.
     pub fn stack_context(
         &self,
-        images: &Images,
+        preparation: &Preparation,
         sampling: bool,
         keep_until: Option<jiff::Timestamp>,
     ) -> Result<StackContext, Failure> {
@@ -112,11 +113,12 @@ impl RunSession {
         };
         Ok(StackContext {
             run: self.run.clone(),
-            agent_image: images.reference(AGENT_IMAGE)?,
+            agent_image: preparation.images.reference(AGENT_IMAGE)?,
             agent_binary: agent_binary()?,
             range,
             sampling,
             keep_until,
+            gpus: GpuPool::new(preparation.facts.clone()),
         })
     }
 

@@ -13,6 +13,7 @@ pub mod gpu;
 pub mod identity;
 pub mod kernel_log;
 pub mod lines;
+pub mod lock;
 pub mod network;
 pub mod offer;
 pub mod patch;

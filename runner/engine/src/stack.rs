@@ -8,6 +8,7 @@ mod attempt;
 pub mod bringup;
 mod error;
 mod gc;
+mod gpus;
 mod link;
 mod live;
 mod logs;
@@ -19,8 +20,10 @@ mod subnet;
 mod teardown;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use testbed_model::event::Event;
 use testbed_model::id::RunId;
 use testbed_model::stack::Stack;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 pub use addressing::Seat;
 pub use error::StackError;
 pub use gc::{Swept, gc};
+pub use gpus::GpuPool;
 pub use live::{ControlOp, LiveStack, StackHealth};
 pub use owner::{Owner, OwnerError, OwnerFate};
 pub use request::{AGENT_PATH, AGENT_SERVICE, AGENT_USER};
@@ -61,6 +65,8 @@ pub struct StackContext {
     pub sampling: bool,
     /// Until when the stack is meant to stay although this process has ended; none if it goes with it.
     pub keep_until: Option<Timestamp>,
+    /// The host's GPUs.
+    pub gpus: GpuPool,
 }
 
 /// Brings a stack up and returns when it serves, or when it is clear that it will not: then nothing of it is left.
@@ -110,6 +116,12 @@ async fn bring_up(
         owner: Owner::from(&process),
         keep_until: context.keep_until,
     };
+    let refused = |why| StackError::Gpus { stack: stack.profile.clone(), why: Box::new(why) };
+    let granted = context.gpus.grant(stack).map_err(refused)?.map(Arc::new);
+    if let Some(granted) = &granted {
+        let (stack, services) = (stack.profile.clone(), granted.indices());
+        events.emit(Event::GpusGranted { stack, services });
+    }
     // Without the table nothing is known to be taken; the daemon refuses what is.
     let taken = subnet::routed(&route_table().unwrap_or_default());
     let candidates = context.range.candidates(&identity.network(), &taken);
@@ -119,7 +131,8 @@ async fn bring_up(
             services: stack.services.len(),
             subnet,
         })?;
-        let attempt = Attempt::new(daemon, stack, context, &identity, addressing, events, clock);
+        let attempt =
+            Attempt::new(daemon, stack, context, &identity, addressing, events, clock, granted.clone());
         match attempt.run(tried, cancel).await {
             End::Up(live) => return Ok(*live),
             End::Overlap => {}

@@ -27,9 +27,10 @@ use testbed_engine::host::clock::Clock;
 use testbed_engine::host::identity::ProcessIdentity;
 use testbed_engine::image::{Images, Update};
 use testbed_engine::stack::{
-    ControlOp, LiveStack, Owner, StackContext, StackError, StackHealth, Subnet, gc, up,
+    ControlOp, GpuPool, LiveStack, Owner, StackContext, StackError, StackHealth, Subnet, gc, up,
 };
 use testbed_model::event::{Event, StackFailure, StackFailureCause, Stamped};
+use testbed_model::facts::Facts;
 use testbed_model::hint::Hint;
 use testbed_model::id::{RunId, label};
 use testbed_model::stack::{Condition, DeviceReservation, Healthcheck, Mount, Stack};
@@ -76,6 +77,7 @@ impl Bench {
             range: Subnet::DEFAULT_RANGE,
             sampling: false,
             keep_until: None,
+            gpus: GpuPool::new(Facts::default()),
         };
         Self { fake, daemon, events, emitted, context }
     }
@@ -260,6 +262,7 @@ async fn a_death_ends_the_bring_up_at_once_with_code_log_and_chain() {
         exit: Some((Duration::from_millis(50), 137)),
         oom_killed: true,
         log: vec!["loading", "allocating"],
+        gpus: None,
     };
     let mut bench = Bench::new(behaviour("first", dies)).await;
     let clock = Clock::start();

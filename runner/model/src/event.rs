@@ -1,5 +1,7 @@
 //! Events: one thing each that happened in a run. They are the only channel from the engine to anything that shows.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +158,13 @@ pub enum Event {
         stack: String,
         /// Teardown's time.
         took_ms: Millis,
+    },
+    /// GPUs were given to services of a stack, which has them until it is gone.
+    GpusGranted {
+        /// Stack.
+        stack: String,
+        /// Indices of the host's GPUs, by service.
+        services: BTreeMap<String, Vec<u32>>,
     },
     /// Lanes go into a stack that another run left standing; it stays when they have ended.
     StackAdopted {

@@ -207,6 +207,17 @@ fn stack(event: &Event, glyphs: Glyphs) -> Option<Notice> {
                 Row::new().with(Tone::Strong, stack).plain(format!(" gone after {}", duration(*took_ms)));
             Notice::detail("Stack", row)
         }
+        Event::GpusGranted { stack, services } => {
+            let of_service = |(service, gpus): (&String, &Vec<u32>)| {
+                let gpus: Vec<String> = gpus.iter().map(u32::to_string).collect();
+                format!("{service} has GPU {}", gpus.join(", "))
+            };
+            let told: Vec<String> = services.iter().map(of_service).collect();
+            Notice::detail(
+                "GPUs",
+                Row::new().with(Tone::Strong, stack).plain(format!(": {}", told.join("; "))),
+            )
+        }
         Event::StackAdopted { stack, run, services, down } => {
             let stands = format!(" stands since run {run}: {}", count(services.len(), "service"));
             let mut row = Row::new().with(Tone::Strong, stack).plain(stands);

@@ -151,7 +151,10 @@ impl Story {
                     lane.environment = Some(environment);
                 }
             }
-            Event::ServiceLog { .. } | Event::Sampled { .. } | Event::Found { .. } => {}
+            Event::ServiceLog { .. }
+            | Event::Sampled { .. }
+            | Event::Found { .. }
+            | Event::GpusGranted { .. } => {}
             Event::ImageProgress { .. } | Event::ImageReady { .. } => self.fold_image(elapsed_us, event),
             Event::LanePreparing { .. }
             | Event::LaneStarted { .. }

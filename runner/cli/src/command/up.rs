@@ -59,7 +59,7 @@ async fn hold(
     images.dedup();
     session.images(&preparation.images, &images, missing_tools(args.yes)).await?;
     // Nobody keeps what would be measured.
-    let context = session.stack_context(&preparation.images, false, keep_until)?;
+    let context = session.stack_context(preparation, false, keep_until)?;
     let live = stack::up(&session.daemon, stack, &context, &session.events, &session.cancel).await?;
     if args.detach {
         super::print(&endpoints(stack, &live, session))?;

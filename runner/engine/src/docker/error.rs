@@ -32,6 +32,12 @@ pub enum DaemonError {
         /// What is wrong with it.
         message: String,
     },
+    /// A container does not have the GPUs that were asked for it.
+    #[error("{message}")]
+    Gpus {
+        /// What it was to have, and what it has.
+        message: String,
+    },
     /// Its API lacks what Testbed needs.
     #[error("the container engine at `{address}` speaks API {has}, Testbed needs {needs}")]
     TooOld {
@@ -146,6 +152,11 @@ impl Hint for DaemonError {
             Self::Lost { .. } | Self::TimedOut { .. } => Some(
                 "see whether it still runs (`docker info`) and what its log says (`journalctl -u docker`); \
                  `testbed gc` removes what was left behind"
+                    .to_owned(),
+            ),
+            Self::Gpus { .. } => Some(
+                "see whether `docker run --rm --gpus all IMAGE nvidia-smi -L` lists any; \
+                 `nvidia-ctk runtime configure` or `nvidia-ctk cdi generate`, and a restart of the engine, mend it"
                     .to_owned(),
             ),
             Self::Refused { .. } | Self::Garbled { .. } | Self::File { .. } => None,

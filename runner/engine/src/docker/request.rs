@@ -54,6 +54,7 @@ fn host_config(spec: &ContainerSpec) -> HostConfig {
         readonly_rootfs: Some(spec.read_only),
         security_opt: security,
         init: spec.init.then_some(true),
+        runtime: spec.runtime.clone(),
         device_requests: Some(spec.devices.iter().map(device).collect()),
         network_mode: Some(network_mode(&spec.network)),
         extra_hosts: Some(spec.extra_hosts.iter().map(|(name, ip)| format!("{name}:{ip}")).collect()),

@@ -72,6 +72,8 @@ pub struct ContainerSpec {
     pub no_new_privileges: bool,
     /// Whether the daemon's init process reaps zombies.
     pub init: bool,
+    /// Container runtime, where it is not the daemon's own.
+    pub runtime: Option<String>,
     /// Accelerators.
     pub devices: Vec<DeviceReservation>,
     /// Health check in place of the image's.

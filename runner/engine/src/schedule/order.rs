@@ -16,18 +16,21 @@ pub struct Capacity {
     pub extra_slots: u32,
     /// Stacks that come up at the same time. More would only make the first one late.
     pub rising: usize,
-    /// Memory for stacks, in bytes. It alone bounds how many may stand: one that nobody asks costs little else.
+    /// Memory for stacks, in bytes. It and GPUs alone bound how many may stand: one that nobody asks costs little else.
     pub memory_bytes: u64,
+    /// GPUs for stacks.
+    pub gpus: u64,
 }
 
 impl Capacity {
-    /// What a host of so many cores and so much memory can carry.
-    pub fn of_host(cores: u32, memory_bytes: u64) -> Self {
+    /// What a host of so many cores, so much memory and so many GPUs can carry.
+    pub fn of_host(cores: u32, memory_bytes: u64, gpus: u32) -> Self {
         Self {
             slots: cores.max(1),
             extra_slots: cores.div_ceil(2).max(1),
             rising: usize::try_from(cores / 2).unwrap_or(usize::MAX).max(1),
             memory_bytes: memory_bytes / 100 * MEMORY_SHARE_PERCENT,
+            gpus: gpus.into(),
         }
     }
 }
@@ -142,6 +145,7 @@ enum LanePhase {
 struct StackState {
     phase: StackPhase,
     memory_bytes: u64,
+    gpus: u64,
     /// Why it serves no lane any more.
     broken: Option<LaneFailure>,
 }
@@ -169,6 +173,7 @@ impl Order {
         let stacks = plan.stacks.iter().map(|stack| StackState {
             phase: StackPhase::Planned,
             memory_bytes: memory(stack),
+            gpus: stack.gpus(),
             broken: None,
         });
         Self { capacity, lanes: lanes.collect(), stacks: stacks.collect(), cancelled: false, now: 0 }
@@ -272,11 +277,15 @@ impl Order {
             };
             let in_phase = |phases: &[StackPhase]| {
                 let live = self.stacks.iter().filter(|state| phases.contains(&state.phase));
-                live.fold((0, 0), |(count, memory), state| (count + 1, memory + state.memory_bytes))
+                live.fold((0, 0, 0), |(count, memory, gpus), state| {
+                    (count + 1, memory + state.memory_bytes, gpus + state.gpus)
+                })
             };
-            let (rising, _) = in_phase(&[StackPhase::Rising]);
-            let (live, promised) = in_phase(&[StackPhase::Rising, StackPhase::Up, StackPhase::Falling]);
-            let fits = promised + state.memory_bytes <= self.capacity.memory_bytes;
+            let (rising, ..) = in_phase(&[StackPhase::Rising]);
+            let (live, promised, granted) =
+                in_phase(&[StackPhase::Rising, StackPhase::Up, StackPhase::Falling]);
+            let fits = promised + state.memory_bytes <= self.capacity.memory_bytes
+                && (state.gpus == 0 || granted + state.gpus <= self.capacity.gpus);
             if live > 0 && (rising >= self.capacity.rising || !fits) {
                 return;
             }

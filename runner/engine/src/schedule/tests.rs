@@ -16,7 +16,7 @@ use crate::events::Events;
 use crate::exec::fake::{FakeExecutor, FakeLane, FakeStack};
 use crate::host::clock::Clock;
 
-const ROOM: Capacity = Capacity { slots: 4, extra_slots: 1, rising: 2, memory_bytes: 1 << 40 };
+const ROOM: Capacity = Capacity { slots: 4, extra_slots: 1, rising: 2, memory_bytes: 1 << 40, gpus: 8 };
 const PASSED: Counts = Counts {
     passed: 2,
     failed: 0,

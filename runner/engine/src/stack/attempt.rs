@@ -1,6 +1,8 @@
 //! One attempt at a bring-up in one address range: performs what the state machine decides, and cleans up after itself
 //! when it does not come to a stack that serves.
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -17,6 +19,7 @@ use super::StackContext;
 use super::addressing::Addressing;
 use super::bringup::{self, Action, Bringup, Input, Target};
 use super::error::StackError;
+use super::gpus::{self, Granted};
 use super::link::{AgentLink, Heard};
 use super::live::{LiveStack, Parts};
 use super::logs::LogFollowers;
@@ -80,6 +83,8 @@ pub(super) struct Attempt<'a> {
     logs: LogFollowers,
     way_out: Option<String>,
     sampling: bool,
+    granted: Option<Arc<Granted>>,
+    agent_binary: PathBuf,
 }
 
 impl<'a> Attempt<'a> {
@@ -92,6 +97,7 @@ impl<'a> Attempt<'a> {
         addressing: Addressing,
         events: &'a Events,
         clock: Clock,
+        granted: Option<Arc<Granted>>,
     ) -> Self {
         let (start_agent, agent_may_start) = watch::channel(false);
         let agent = request::agent(identity, stack, &addressing, &context.agent_image, &context.agent_binary);
@@ -112,6 +118,8 @@ impl<'a> Attempt<'a> {
             logs: LogFollowers::default(),
             way_out: None,
             sampling: context.sampling,
+            granted,
+            agent_binary: context.agent_binary.clone(),
             addressing,
         }
     }
@@ -216,6 +224,10 @@ impl<'a> Attempt<'a> {
         let host = self.footprint.containers.get(AGENT_SERVICE);
         let host = host.filter(|_| self.addressing.is_guest(&name));
         let spec = request::service(self.identity, self.stack, service, &self.addressing, host);
+        let spec = match self.granted.as_ref().and_then(|granted| granted.of(&name)) {
+            Some(granted) => request::with_gpus(spec, granted, &self.agent_binary),
+            None => spec,
+        };
         let volumes: Vec<_> = request::volumes(self.identity, self.stack)
             .into_iter()
             .filter(|volume| spec.mounts.iter().any(|mount| is_volume(mount, &volume.name)))
@@ -235,9 +247,14 @@ impl<'a> Attempt<'a> {
 
     fn start(&mut self, service: String) {
         let Some(id) = self.footprint.containers.get(&service).cloned() else { return };
-        let daemon = self.daemon.clone();
+        let (daemon, granted) = (self.daemon.clone(), self.granted.clone());
         self.requests.spawn(async move {
             let started = daemon.start(&id).await;
+            let of_service = granted.as_ref().and_then(|granted| granted.of(&service));
+            let started = match (started, of_service) {
+                (Ok(()), Some(of_service)) => gpus::verify(&daemon, &id, &service, of_service).await,
+                (started, _) => started,
+            };
             Done::Started(service, started)
         });
     }
@@ -350,6 +367,7 @@ impl<'a> Attempt<'a> {
             logs: self.logs,
             happenings: self.happenings,
             sampling: self.sampling,
+            granted: self.granted,
             agent: Some(self.agent),
             adopted: None,
         })

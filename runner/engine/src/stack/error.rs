@@ -2,6 +2,7 @@
 
 use testbed_model::event::{StackFailure, StackFailureCause};
 use testbed_model::exit_code::ExitCode;
+use testbed_model::grant::Ungranted;
 use testbed_model::hint::Hint;
 
 use super::subnet::Subnet;
@@ -62,6 +63,14 @@ pub enum StackError {
         /// The daemon's words.
         message: String,
     },
+    /// Its services do not get the GPUs that they reserve.
+    #[error("stack `{stack}` does not get its GPUs: {why}")]
+    Gpus {
+        /// Profile.
+        stack: String,
+        /// Why.
+        why: Box<Ungranted>,
+    },
     /// The host does not say who this process is.
     #[error("the host does not say which process this is: {message}")]
     Host {
@@ -84,6 +93,7 @@ impl Hint for StackError {
             ),
             Self::Left { .. } => Some("`testbed gc` removes what dead runs left behind".to_owned()),
             Self::UnknownService { .. } | Self::Cancelled { .. } | Self::Host { .. } => None,
+            Self::Gpus { why, .. } => why.hint(),
             Self::Daemon(error) => error.hint(),
         }
     }

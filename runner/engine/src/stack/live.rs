@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::addressing::{Addressing, Seat};
 use super::attempt::{exit_info, last_lines};
 use super::error::StackError;
+use super::gpus::Granted;
 use super::link::{AgentLink, Heard};
 use super::logs::LogFollowers;
 use super::measuring;
@@ -75,6 +76,8 @@ pub(super) struct Parts {
     pub happenings: ContainerEvents,
     /// Whether figures are taken.
     pub sampling: bool,
+    /// GPUs, which are its own while it stands.
+    pub granted: Option<Arc<Granted>>,
     /// None where the agent is another run's.
     pub agent: Option<AgentLink>,
     /// Until when it stands anyway, where another run brought it up.
@@ -98,6 +101,8 @@ pub struct LiveStack {
     measuring: Option<JoinHandle<()>>,
     stop_watching: CancellationToken,
     adopted: Option<Timestamp>,
+    /// Held, not read: others may have the GPUs when the stack is gone.
+    _granted: Option<Arc<Granted>>,
 }
 
 impl fmt::Debug for LiveStack {
@@ -151,6 +156,7 @@ impl LiveStack {
             measuring,
             stop_watching,
             adopted: parts.adopted,
+            _granted: parts.granted,
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 
 use jiff::Timestamp;
+use testbed_model::grant::ServiceGrant;
 use testbed_model::id::{RunId, label};
 use testbed_model::profile;
 use testbed_model::stack::{Limits, Mount, Service, Stack};
@@ -157,6 +158,7 @@ pub fn service(
         read_only: service.read_only,
         no_new_privileges: service.no_new_privileges,
         init: service.init,
+        runtime: None,
         devices: service.devices.clone(),
         healthcheck: service.healthcheck.clone(),
         network,
@@ -166,6 +168,24 @@ pub fn service(
         stdin: Stdin::Closed,
         log: LogDriver::File,
         stop_timeout_s: u32::try_from(service.stop_grace_ms.div_ceil(MILLISECONDS)).ok(),
+    }
+}
+
+/// The same container with the GPUs that the service was granted, and the agent that looks from inside whether they are there.
+pub fn with_gpus(mut spec: ContainerSpec, granted: &ServiceGrant, binary: &Path) -> ContainerSpec {
+    spec.devices.retain(|device| !device.is_of_gpus());
+    spec.devices.extend(granted.devices.iter().cloned());
+    spec.runtime.clone_from(&granted.runtime);
+    spec.environment.extend(granted.environment.clone());
+    spec.mounts.push(agent_mount(binary));
+    spec
+}
+
+fn agent_mount(binary: &Path) -> Mount {
+    Mount::Bind {
+        source: binary.to_string_lossy().into_owned(),
+        target: AGENT_PATH.to_owned(),
+        read_only: true,
     }
 }
 
@@ -195,11 +215,7 @@ pub fn agent(
         user: Some(AGENT_USER.to_string()),
         hostname: Some(guest.map_or("agent", |guest| guest.name.as_str()).to_owned()),
         labels: identity.labels_of(AGENT_SERVICE),
-        mounts: vec![Mount::Bind {
-            source: binary.to_string_lossy().into_owned(),
-            target: AGENT_PATH.to_owned(),
-            read_only: true,
-        }],
+        mounts: vec![agent_mount(binary)],
         limits: Some(AGENT_LIMITS),
         cap_drop: ["ALL".to_owned()].into(),
         read_only: true,

@@ -92,6 +92,8 @@ impl Standing {
             logs,
             happenings: daemon.events(&labels, now),
             sampling,
+            // Whoever brought it up has claimed them, and its containers hold them.
+            granted: None,
             agent: None,
             adopted: Some(self.until),
         }))

@@ -302,7 +302,7 @@ async fn a_project_that_only_root_may_read(site: &mut Site) {
         skips: Vec::new(),
         whole: None,
     };
-    let capacity = Capacity::of_host(2, 8 << 30);
+    let capacity = Capacity::of_host(2, 8 << 30, 0);
     let cancel = CancellationToken::new();
     let outcome = schedule::run(&plan, Arc::new(executor), capacity, &site.events.clone(), &cancel).await;
     let failures: Vec<String> = site

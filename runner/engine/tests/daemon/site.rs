@@ -15,8 +15,9 @@ use testbed_engine::docker::{
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::host::identity::ProcessIdentity;
-use testbed_engine::stack::{self, LiveStack, Owner, StackContext, StackError, Subnet};
+use testbed_engine::stack::{self, GpuPool, LiveStack, Owner, StackContext, StackError, Subnet};
 use testbed_model::event::{Event, StackFailure, Stamped};
+use testbed_model::facts::Facts;
 use testbed_model::id::{RunId, label};
 use testbed_model::stack::{Limits, Mount, Probe, Service, Stack};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -85,6 +86,7 @@ impl Site {
             range: Subnet::DEFAULT_RANGE,
             sampling: true,
             keep_until: None,
+            gpus: GpuPool::new(Facts::default()),
         };
         let (heard, times_us, containers) = (Vec::new(), Vec::new(), AtomicU32::new(0));
         Self { daemon, context, events, emitted, heard, times_us, image, containers }

@@ -71,6 +71,8 @@ pub struct Behaviour {
     pub oom_killed: bool,
     /// What it logs at its start.
     pub log: Vec<&'static str>,
+    /// Which GPUs its container turns out to have, in place of those that were asked for.
+    pub gpus: Option<Vec<&'static str>>,
 }
 
 /// A request as it was received.
@@ -115,6 +117,8 @@ struct Container {
     labels: Value,
     running: bool,
     exit: Option<(i64, bool)>,
+    /// What was asked for as GPUs: as many are found inside.
+    gpus: usize,
 }
 
 impl FakeDaemon {
@@ -161,6 +165,7 @@ impl FakeDaemon {
                     labels: labels.clone(),
                     running: true,
                     exit: None,
+                    gpus: 0,
                 };
                 open.containers.insert(name.to_owned(), container);
             }
@@ -317,6 +322,10 @@ fn answer(books: &Arc<Books>, request: Request, path: &str, body: &Bytes) -> Res
         ("POST", ["containers", "create"]) => create(books, &query, &value),
         ("POST", ["containers", id, "attach"]) => attach(books, request, id),
         ("POST", ["containers", id, "start"]) => start(books, id),
+        ("POST", ["containers", id, "exec"]) => {
+            (StatusCode::CREATED, axum::Json(json!({ "Id": id }))).into_response()
+        }
+        ("POST", ["exec", id, "start"]) => look(books, request, id),
         ("POST", ["containers", id, "kill" | "stop"]) => kill(books, id),
         ("DELETE", ["containers", id]) => remove(books, id),
         ("GET", ["distribution", .., "json"]) => {
@@ -358,6 +367,12 @@ fn create(books: &Arc<Books>, query: &HashMap<String, String>, body: &Value) -> 
         labels: body["Labels"].clone(),
         running: false,
         exit: None,
+        gpus: body["HostConfig"]["DeviceRequests"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|request| request["DeviceIDs"].as_array().map_or(0, Vec::len))
+            .sum(),
     };
     open.containers.insert(id.clone(), container);
     (StatusCode::CREATED, axum::Json(json!({ "Id": id, "Warnings": [] }))).into_response()
@@ -535,6 +550,24 @@ fn attach(books: &Arc<Books>, request: Request, id: &str) -> Response {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let (input, output) = tokio::io::split(TokioIo::new(upgraded));
         play_agent(&books, BufReader::new(input), output).await;
+    });
+    (StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "tcp")])
+        .into_response()
+}
+
+/// The agent in a container looks which GPUs it has: as many as were asked for, or what the script says.
+fn look(books: &Arc<Books>, request: Request, id: &str) -> Response {
+    let container = books.open.lock().unwrap().containers[id].clone();
+    let behaviour = books.script.services.get(&container.service);
+    let asked: Vec<String> = (0..container.gpus).map(|minor| format!("nvidia{minor}")).collect();
+    let devices = match behaviour.and_then(|behaviour| behaviour.gpus.clone()) {
+        Some(devices) => devices.into_iter().map(str::to_owned).collect(),
+        None => asked,
+    };
+    tokio::spawn(async move {
+        let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
+        let line = format!("{}\n", json!({ "devices": devices, "uuids": [] }));
+        let _ = TokioIo::new(upgraded).write_all(&frame(1, line.as_bytes())).await;
     });
     (StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "tcp")])
         .into_response()

@@ -332,6 +332,7 @@ fn retold(event: &Event, share: usize) -> Option<Event> {
         | Event::StackStopping { stack }
         | Event::StackStopped { stack, .. }
         | Event::StackAdopted { stack, .. }
+        | Event::GpusGranted { stack, .. }
         | Event::StackKept { stack, .. }
         | Event::ServiceLog { stack, .. }
         | Event::Sampled { stack, .. } => *stack = stack_name(stack, share),

@@ -102,6 +102,10 @@ fn stack(event: &Event) -> Option<Event> {
         Event::StackStopped { stack, took_ms } => {
             Event::StackStopped { stack: line(stack), took_ms: *took_ms }
         }
+        Event::GpusGranted { stack, services } => Event::GpusGranted {
+            stack: line(stack),
+            services: services.iter().map(|(service, gpus)| (line(service), gpus.clone())).collect(),
+        },
         Event::StackAdopted { stack, run, services, down } => Event::StackAdopted {
             stack: line(stack),
             run: run.clone(),

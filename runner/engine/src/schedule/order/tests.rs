@@ -11,7 +11,7 @@ use testbed_model::tier::Tier;
 use super::{Action, Capacity, Input, Order};
 use crate::exec::site::tests::{lane, stack_site};
 
-const ROOM: Capacity = Capacity { slots: 4, extra_slots: 1, rising: 2, memory_bytes: 1 << 40 };
+const ROOM: Capacity = Capacity { slots: 4, extra_slots: 1, rising: 2, memory_bytes: 1 << 40, gpus: 8 };
 
 /// A plan of lanes such as `lint` and `e2e@a`; stacks in the order in which they are named.
 pub(crate) fn plan(lanes: &[&str]) -> Plan {
@@ -226,9 +226,15 @@ fn after_a_cancel_nothing_begins_and_what_stands_goes_when_it_is_free() {
 
 #[test]
 fn a_small_host_still_carries_one_of_everything() {
-    assert_eq!(Capacity::of_host(2, 100), Capacity { slots: 2, extra_slots: 1, rising: 1, memory_bytes: 75 });
-    assert_eq!(Capacity::of_host(0, 0), Capacity { slots: 1, extra_slots: 1, rising: 1, memory_bytes: 0 });
-    let nothing = Capacity { slots: 0, extra_slots: 0, rising: 0, memory_bytes: 0 };
+    assert_eq!(
+        Capacity::of_host(2, 100, 3),
+        Capacity { slots: 2, extra_slots: 1, rising: 1, memory_bytes: 75, gpus: 3 }
+    );
+    assert_eq!(
+        Capacity::of_host(0, 0, 0),
+        Capacity { slots: 1, extra_slots: 1, rising: 1, memory_bytes: 0, gpus: 0 }
+    );
+    let nothing = Capacity { slots: 0, extra_slots: 0, rising: 0, memory_bytes: 0, gpus: 0 };
     let mut order = Order::new(&plan(&["e2e@a"]), nothing);
     assert!(order.step(Input::Begin, 0).contains(&Action::Raise { stack: 0 }));
     order.step(prepared(0), 0);
