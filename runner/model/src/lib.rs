@@ -21,6 +21,7 @@ pub mod history;
 pub mod id;
 pub mod image;
 pub mod lane;
+pub mod models;
 pub mod nearest;
 pub mod pipeline;
 pub mod plan;

@@ -1,0 +1,4 @@
+//! Models: made, fetched, verified, kept.
+
+pub mod safetensors;
+pub mod tiny;
