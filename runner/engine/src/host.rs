@@ -22,3 +22,4 @@ pub mod texts;
 pub mod tool;
 pub mod tree;
 pub mod unpacked;
+pub mod web;
