@@ -7,8 +7,8 @@ pub mod patience;
 pub mod safetensors;
 mod store;
 pub mod tiny;
-mod told;
 pub mod token;
+mod told;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -98,12 +98,16 @@ impl Library {
         let Some(folder) = self.place(model) else { return Presence::Unpinned };
         let is_whole = |folder: &Path| {
             model.files.iter().all(|file| {
-                let size = fs::metadata(folder.join(&file.path)).ok().filter(fs::Metadata::is_file).map(|meta| meta.len());
+                let size = fs::metadata(folder.join(&file.path))
+                    .ok()
+                    .filter(fs::Metadata::is_file)
+                    .map(|meta| meta.len());
                 size.is_some() && size == file.pin.as_ref().map(|pin| pin.size)
             })
         };
         // What is in the checkout is here even with other bytes: to be told so by name.
-        let is_here = if matches!(model.source, Source::Folder(_)) { folder.is_dir() } else { is_whole(&folder) };
+        let is_here =
+            if matches!(model.source, Source::Folder(_)) { folder.is_dir() } else { is_whole(&folder) };
         if is_here { Presence::Here(folder) } else { Presence::Missing }
     }
 
@@ -134,7 +138,9 @@ impl Library {
 
     /// Makes a tiny model where it is not here.
     pub async fn make(&self, model: &Model, having: &Having<'_>) -> Result<PathBuf, ModelError> {
-        let Source::Made { architecture, tokenizer } = &model.source else { return self.verify(model, having.cancel) };
+        let Source::Made { architecture, tokenizer } = &model.source else {
+            return self.verify(model, having.cancel);
+        };
         let (Some(place), Some(content)) = (self.store.place(model), model.content()) else {
             return Err(unpinned(model));
         };
@@ -164,7 +170,9 @@ impl Library {
             let path = making.join(&file.path);
             store::write(&path, &bytes)?;
             check(model, &file.path, file.pin.as_ref(), &pin_of(&path, having.cancel)?, || {
-                format!("this version of Testbed makes other bytes than {FILE} names; correct the file after a change of the recipe")
+                format!(
+                    "this version of Testbed makes other bytes than {FILE} names; correct the file after a change of the recipe"
+                )
             })?;
         }
         self.settle(model, &making, &place)?;
@@ -173,8 +181,15 @@ impl Library {
     }
 
     /// Copies a model from a folder of this machine, such as one of another machine's caches.
-    pub async fn import(&self, model: &Model, from: &Path, having: &Having<'_>) -> Result<PathBuf, ModelError> {
-        let (Some(place), Some(content)) = (self.place(model), model.content()) else { return Err(unpinned(model)) };
+    pub async fn import(
+        &self,
+        model: &Model,
+        from: &Path,
+        having: &Having<'_>,
+    ) -> Result<PathBuf, ModelError> {
+        let (Some(place), Some(content)) = (self.place(model), model.content()) else {
+            return Err(unpinned(model));
+        };
         if matches!(model.source, Source::Folder(_)) {
             return self.verify(model, having.cancel);
         }
@@ -189,7 +204,12 @@ impl Library {
             let way_out = || format!("name a folder with the files of {}", model.source);
             if !source.is_file() {
                 let (model, folder) = (model.name.clone(), from.to_owned());
-                return Err(ModelError::NoFile { model, path: file.path.clone(), folder, way_out: way_out() });
+                return Err(ModelError::NoFile {
+                    model,
+                    path: file.path.clone(),
+                    folder,
+                    way_out: way_out(),
+                });
             }
             told.file(&file.path);
             let cancel = having.cancel.clone();
@@ -209,7 +229,9 @@ impl Library {
         origin: &Origin,
         having: &Having<'_>,
     ) -> Result<PathBuf, ModelError> {
-        let Source::HuggingFace { repository, revision } = &model.source else { return self.make(model, having).await };
+        let Source::HuggingFace { repository, revision } = &model.source else {
+            return self.make(model, having).await;
+        };
         if !origin.pin && !model.is_pinned() {
             return Err(unpinned(model));
         }
@@ -235,7 +257,11 @@ impl Library {
         Ok(place)
     }
 
-    async fn begin<'h>(&self, model: &Model, having: &Having<'h>) -> Result<(Told<'h>, store::Held), ModelError> {
+    async fn begin<'h>(
+        &self,
+        model: &Model,
+        having: &Having<'h>,
+    ) -> Result<(Told<'h>, store::Held), ModelError> {
         let mut told = Told::new(having.events, model);
         let waiting = || told.step("waiting for another process that has it in the making".to_owned());
         let held = self.store.lock(&model.name, having.cancel, waiting).await?;
@@ -273,7 +299,11 @@ fn pinned(model: &Model, pins: &BTreeMap<String, Pin>) -> Model {
 
 fn unpinned(model: &Model) -> ModelError {
     let path = model.files.iter().find(|file| file.pin.is_none()).map(|file| file.path.clone());
-    ModelError::Unpinned { model: model.name.clone(), path: path.unwrap_or_default(), mends: model.way_here() }
+    ModelError::Unpinned {
+        model: model.name.clone(),
+        path: path.unwrap_or_default(),
+        mends: model.way_here(),
+    }
 }
 
 /// How to have a model again that is not what it must be.

@@ -152,9 +152,9 @@ impl Models {
 
     /// Every name by which [`Models::find`] finds a model.
     pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
-        self.models.values().flat_map(|model| {
-            [Some(model.name.as_str()), model.repository()].into_iter().flatten()
-        })
+        self.models
+            .values()
+            .flat_map(|model| [Some(model.name.as_str()), model.repository()].into_iter().flatten())
     }
 
     /// What each pinned model's files are.

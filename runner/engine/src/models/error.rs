@@ -55,7 +55,9 @@ pub enum ModelError {
         way_out: String,
     },
     /// A file is shorter or longer than it must be.
-    #[error("the file `{path}` of the model `{model}` has the wrong size: expected {expected} bytes, got {got}")]
+    #[error(
+        "the file `{path}` of the model `{model}` has the wrong size: expected {expected} bytes, got {got}"
+    )]
     WrongSize {
         /// Model.
         model: String,
@@ -240,7 +242,9 @@ impl Hint for ModelError {
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Fault(_) | Self::Unknown { .. } | Self::Token { .. } | Self::Endpoint { .. } => ExitCode::Usage,
+            Self::Fault(_) | Self::Unknown { .. } | Self::Token { .. } | Self::Endpoint { .. } => {
+                ExitCode::Usage
+            }
             Self::Unread(error) => error.exit_code(),
             Self::Cancelled => ExitCode::Interrupted,
             _ => ExitCode::Environment,

@@ -18,8 +18,8 @@ use super::error::ModelError;
 use super::hub::{Body, Failure, Hub, Wanted, causes};
 use super::patience::Patience;
 use super::store::{Hasher, pin_of};
-use super::told::Told;
 use super::token::shown;
+use super::told::Told;
 use crate::host::files::{sync, write_atomically};
 
 /// What a fetch needs besides the model.
@@ -306,7 +306,7 @@ fn text(wait: Duration) -> String {
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ModelError> + Send + 'static,
 ) -> Result<T, ModelError> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| {
-        ModelError::file("read", Path::new("."))(std::io::Error::other(error.to_string()))
-    })?
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| ModelError::file("read", Path::new("."))(std::io::Error::other(error.to_string())))?
 }

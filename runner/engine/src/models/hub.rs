@@ -6,7 +6,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::header::{ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, IF_RANGE, LOCATION, RANGE, RETRY_AFTER};
+use reqwest::header::{
+    ACCEPT_ENCODING, AUTHORIZATION, HeaderMap, HeaderName, IF_RANGE, LOCATION, RANGE, RETRY_AFTER,
+};
 use reqwest::{Client, Response, StatusCode, Url};
 
 use super::error::ModelError;
@@ -78,7 +80,11 @@ impl From<ModelError> for Failure {
 
 impl Hub {
     /// A server: the one that is named, or that the environment names, or Hugging Face. Proxies are those of the environment.
-    pub fn new(endpoint: Option<&str>, token: Option<Token>, patience: &Patience) -> Result<Self, ModelError> {
+    pub fn new(
+        endpoint: Option<&str>,
+        token: Option<Token>,
+        patience: &Patience,
+    ) -> Result<Self, ModelError> {
         let named = endpoint.map(str::to_owned).or_else(|| environment::variable(VARIABLE));
         let text = named.as_deref().unwrap_or(ENDPOINT);
         let endpoint = address(text)?;
@@ -95,7 +101,8 @@ impl Hub {
             .connect_timeout(CONNECT)
             .read_timeout(patience.silence)
             .referer(false);
-        let client = builder.build().map_err(|error| failed(format!("cannot be asked: {}", causes(&error))))?;
+        let client =
+            builder.build().map_err(|error| failed(format!("cannot be asked: {}", causes(&error))))?;
         Ok(Self { client, endpoint, token })
     }
 
@@ -154,7 +161,9 @@ impl Hub {
             return Err(answer(file, format!("with a redirect to `{}:`", next.scheme())).into());
         }
         if from.scheme() == "https" && next.scheme() == "http" {
-            return Err(answer(file, format!("with a redirect to {}, which is not encrypted", shown(&next))).into());
+            return Err(
+                answer(file, format!("with a redirect to {}, which is not encrypted", shown(&next))).into()
+            );
         }
         Ok(next)
     }
@@ -272,9 +281,16 @@ mod tests {
     #[test]
     fn an_address_holds_the_repository_the_revision_and_the_path() {
         let hub = |endpoint: &str| Hub::new(Some(endpoint), None, &Patience::default()).unwrap();
-        let file = |endpoint: &str| hub(endpoint).file("Qwen/Qwen3-0.6B", "c189", "sub/a b?.json").to_string();
-        assert_eq!(file("http://127.0.0.1:1"), "http://127.0.0.1:1/Qwen/Qwen3-0.6B/resolve/c189/sub/a%20b%3F.json");
-        assert_eq!(file("http://127.0.0.1:1/hub/"), "http://127.0.0.1:1/hub/Qwen/Qwen3-0.6B/resolve/c189/sub/a%20b%3F.json");
+        let file =
+            |endpoint: &str| hub(endpoint).file("Qwen/Qwen3-0.6B", "c189", "sub/a b?.json").to_string();
+        assert_eq!(
+            file("http://127.0.0.1:1"),
+            "http://127.0.0.1:1/Qwen/Qwen3-0.6B/resolve/c189/sub/a%20b%3F.json"
+        );
+        assert_eq!(
+            file("http://127.0.0.1:1/hub/"),
+            "http://127.0.0.1:1/hub/Qwen/Qwen3-0.6B/resolve/c189/sub/a%20b%3F.json"
+        );
     }
 
     #[test]

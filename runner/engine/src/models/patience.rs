@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn pauses_grow_to_a_bound_and_differ_by_chance() {
         let patience = Patience::default();
-        let pauses: Vec<u128> = (1..8).map(|failures| patience.pause_with(failures, 255).as_millis()).collect();
+        let pauses: Vec<u128> =
+            (1..8).map(|failures| patience.pause_with(failures, 255).as_millis()).collect();
         assert_eq!(pauses, [1000, 2000, 4000, 8000, 16_000, 30_000, 30_000]);
         assert_eq!(patience.pause_with(3, 0), Duration::from_secs(2));
         assert!(patience.pause_after(u32::MAX) >= patience.longest / 2);

@@ -60,8 +60,11 @@ pub fn files(
     tokenizer: &[u8],
 ) -> Result<BTreeMap<&'static str, Vec<u8>>, TokenizerError> {
     let first_word = first_word(tokenizer)?;
-    let shown = |value: &BTreeMap<&str, Value>| Ok::<_, serde_json::Error>(serde_json::to_string_pretty(value)? + "\n");
-    let generation = BTreeMap::from([("bos_token_id", json!(1)), ("eos_token_id", json!(2)), ("pad_token_id", json!(2))]);
+    let shown = |value: &BTreeMap<&str, Value>| {
+        Ok::<_, serde_json::Error>(serde_json::to_string_pretty(value)? + "\n")
+    };
+    let generation =
+        BTreeMap::from([("bos_token_id", json!(1)), ("eos_token_id", json!(2)), ("pad_token_id", json!(2))]);
     Ok(BTreeMap::from([
         ("config.json", shown(&configuration(architecture))?.into_bytes()),
         ("generation_config.json", shown(&generation)?.into_bytes()),

@@ -38,8 +38,10 @@ impl Token {
 
     fn of_file(file: &Path, whose: &str) -> Result<Self, ModelError> {
         let from = format!("{whose} {}", file.display());
-        let text = std::fs::read_to_string(file)
-            .map_err(|error| ModelError::Token { from: from.clone(), what: format!("cannot be read: {error}") })?;
+        let text = std::fs::read_to_string(file).map_err(|error| ModelError::Token {
+            from: from.clone(),
+            what: format!("cannot be read: {error}"),
+        })?;
         Self::of_text(&text, from)
     }
 
@@ -65,7 +67,8 @@ impl Token {
             });
         }
         let header = HeaderValue::from_str(&format!("Bearer {}", self.0));
-        let mut header = header.map_err(|_| ModelError::Token { from: "it".to_owned(), what: "is no token".to_owned() })?;
+        let mut header = header
+            .map_err(|_| ModelError::Token { from: "it".to_owned(), what: "is no token".to_owned() })?;
         header.set_sensitive(true);
         Ok(header)
     }
@@ -98,7 +101,9 @@ mod tests {
 
     #[test]
     fn what_is_no_token_is_refused_without_a_part_of_it() {
-        for (text, what) in [("", "is empty"), (" \n", "is empty"), ("hf sec", "is no token"), ("hf_ü", "is no token")] {
+        for (text, what) in
+            [("", "is empty"), (" \n", "is empty"), ("hf sec", "is no token"), ("hf_ü", "is no token")]
+        {
             let error = Token::of_text(text, "HF_TOKEN".to_owned()).unwrap_err().to_string();
             assert!(error.contains(what) && !error.contains("sec"), "{error}");
         }

@@ -23,7 +23,14 @@ pub struct Told<'t> {
 impl<'t> Told<'t> {
     /// Begins to tell.
     pub fn new(events: &'t Events, model: &Model) -> Self {
-        Self { events, model: model.name.clone(), total: model.size, done: 0, file: String::new(), last_ms: None }
+        Self {
+            events,
+            model: model.name.clone(),
+            total: model.size,
+            done: 0,
+            file: String::new(),
+            last_ms: None,
+        }
     }
 
     /// What is done now.

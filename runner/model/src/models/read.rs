@@ -19,7 +19,8 @@ pub(super) fn models(document: &Document) -> Result<Models, Fault> {
     for item in fields.take("model").map(|item| item.items()).transpose()?.unwrap_or_default() {
         let (model, origin) = model(&item)?;
         if let Some(first) = models.models.get(&model.name) {
-            let fault = origin.name.fault(format!("is `{}` again, first in line {}", model.name, first.mark.line));
+            let fault =
+                origin.name.fault(format!("is `{}` again, first in line {}", model.name, first.mark.line));
             return Err(fault.with_hint("give each model a name of its own"));
         }
         if let Some(repository) = model.repository() {
@@ -56,7 +57,8 @@ fn model<'d>(item: &Item<'d>) -> Result<(Model, Origin<'d>), Fault> {
     let (tokenizer, revision) = (fields.take("tokenizer"), fields.take("revision"));
     for (key, other, belongs) in [("tokenizer", &tokenizer, "make"), ("revision", &revision, "huggingface")] {
         if let Some(other) = other.as_ref().filter(|_| way != belongs) {
-            let fault = other.fault_at_key(format!("`{key}` belongs to `{belongs}`, and this model has `{way}`"));
+            let fault =
+                other.fault_at_key(format!("`{key}` belongs to `{belongs}`, and this model has `{way}`"));
             return Err(fault.with_hint("leave it out"));
         }
     }
@@ -84,15 +86,22 @@ fn model<'d>(item: &Item<'d>) -> Result<(Model, Origin<'d>), Fault> {
     let unpinned = files.iter().find(|file| file.pin.is_none());
     match (unpinned, &source) {
         (None, _) => {
-            let sum: u64 = files.iter().filter_map(|file| file.pin.as_ref()).map(|pin| pin.size).fold(0, u64::saturating_add);
+            let sum: u64 = files
+                .iter()
+                .filter_map(|file| file.pin.as_ref())
+                .map(|pin| pin.size)
+                .fold(0, u64::saturating_add);
             if sum != size {
-                return Err(size_item.fault(format!("must be `{sum}`, which its files come to, not `{size}`")));
+                return Err(
+                    size_item.fault(format!("must be `{sum}`, which its files come to, not `{size}`"))
+                );
             }
         }
         (Some(_), Source::HuggingFace { .. }) => {}
         (Some(file), _) => {
             let fault = files_item.fault(format!("has `{}` without `sha256` and `size`", file.path));
-            return Err(fault.with_hint("only what is still to be fetched may be without; `sha256sum` tells the hash"));
+            return Err(fault
+                .with_hint("only what is still to be fetched may be without; `sha256sum` tells the hash"));
         }
     }
     fields.finish(&[])?;
@@ -126,14 +135,18 @@ fn files(item: &Item<'_>) -> Result<Vec<ModelFile>, Fault> {
         let path_item = require(&mut fields, MODEL_FILE, "path")?;
         let path = below(&path_item)?;
         let pin = match (fields.take("sha256"), fields.take("size")) {
-            (Some(hash), Some(size)) => Some(Pin { sha256: hexadecimal(&hash, 64, "a SHA-256")?, size: bytes(&size)? }),
+            (Some(hash), Some(size)) => {
+                Some(Pin { sha256: hexadecimal(&hash, 64, "a SHA-256")?, size: bytes(&size)? })
+            }
             (None, None) => None,
             (Some(_), None) => return Err(missing(fields.missing("size"), MODEL_FILE, "size")),
             (None, Some(_)) => return Err(missing(fields.missing("sha256"), MODEL_FILE, "sha256")),
         };
         fields.finish(&[])?;
         let inside = |other: &&String| {
-            path.strip_prefix(other.as_str()).or_else(|| other.strip_prefix(path.as_str())).is_some_and(|rest| rest.starts_with('/'))
+            path.strip_prefix(other.as_str())
+                .or_else(|| other.strip_prefix(path.as_str()))
+                .is_some_and(|rest| rest.starts_with('/'))
         };
         if let Some(other) = files.keys().find(inside) {
             return Err(path_item.fault(format!("cannot be `{path}` beside the file `{other}`")));
@@ -153,10 +166,14 @@ fn check_tokenizer(models: &Models, name: &str, item: &Item<'_>) -> Result<(), F
     let wanted = item.text()?;
     let Some(other) = models.models.get(wanted) else {
         let known = models.models.keys().filter(|known| *known != name).map(String::as_str);
-        return Err(item.fault(format!("names the model `{wanted}`, which is not in this file")).with_nearest(wanted, known));
+        return Err(item
+            .fault(format!("names the model `{wanted}`, which is not in this file"))
+            .with_nearest(wanted, known));
     };
     if !matches!(other.source, Source::Folder(_)) {
-        return Err(item.fault(format!("names the model `{wanted}`, which is not in the checkout")).with_hint("name one that has `folder`"));
+        return Err(item
+            .fault(format!("names the model `{wanted}`, which is not in the checkout"))
+            .with_hint("name one that has `folder`"));
     }
     match TOKENIZER.iter().find(|file| !other.files.iter().any(|it| it.path == **file)) {
         Some(file) => Err(item.fault(format!("names the model `{wanted}`, which has no `{file}`"))),

@@ -84,8 +84,11 @@ pub const TABLES: [(&str, &str); 2] = [
 
 /// The names of a table's keys.
 pub fn names_of(table: &[&str]) -> Vec<&'static str> {
-    let mut names: Vec<&str> =
-        KEYS.iter().filter(|key| key.path.starts_with(table)).filter_map(|key| key.path.get(table.len()).copied()).collect();
+    let mut names: Vec<&str> = KEYS
+        .iter()
+        .filter(|key| key.path.starts_with(table))
+        .filter_map(|key| key.path.get(table.len()).copied())
+        .collect();
     names.dedup();
     names
 }

@@ -98,7 +98,13 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
         let (reports, mut told) = unbounded_channel();
-        let looking = tokio::spawn(look("s".to_owned(), Ipv4Addr::LOCALHOST, port, web::unencrypted().build().unwrap(), reports));
+        let looking = tokio::spawn(look(
+            "s".to_owned(),
+            Ipv4Addr::LOCALHOST,
+            port,
+            web::unencrypted().build().unwrap(),
+            reports,
+        ));
         let first = told.recv().await;
         looking.abort();
         serving.abort();

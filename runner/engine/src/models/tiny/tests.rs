@@ -85,7 +85,8 @@ impl Layer {
 
     fn forward(&self, hidden: Vec<f32>, at: usize, cache: &mut Vec<(Vec<f32>, Vec<f32>)>) -> Vec<f32> {
         let input = normalised(&hidden, 1.0);
-        let sized = |head: &[f32], size: Option<f32>| size.map_or(head.to_vec(), |size| normalised(head, size));
+        let sized =
+            |head: &[f32], size: Option<f32>| size.map_or(head.to_vec(), |size| normalised(head, size));
         let q = multiplied(&self.q, &input);
         let k = turned(&sized(&multiplied(&self.k, &input), self.sizes.map(|sizes| sizes.1)), at);
         cache.push((k, multiplied(&self.v, &input)));
@@ -184,7 +185,10 @@ fn a_greedy_answer_is_made_of_words_that_differ_and_depends_on_what_was_asked() 
 #[test]
 fn a_tokenizer_that_the_weights_do_not_fit_is_refused() {
     let told = |text: &str| files(Architecture::Llama, text.as_bytes()).unwrap_err().to_string();
-    assert_eq!(told(r#"{"added_tokens": [{"id": 1, "special": false}]}"#), "it has 2 tokens, and a tiny model has 2048");
+    assert_eq!(
+        told(r#"{"added_tokens": [{"id": 1, "special": false}]}"#),
+        "it has 2 tokens, and a tiny model has 2048"
+    );
     assert_eq!(
         told(r#"{"added_tokens": [{"id": 2047, "special": true}]}"#),
         "it has no words of its own to answer with"
