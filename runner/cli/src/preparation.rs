@@ -8,6 +8,7 @@ use testbed_engine::configuration::{self, Texts};
 use testbed_engine::durations;
 use testbed_engine::host::{changes, clock, environment as surroundings, facts};
 use testbed_engine::image::Images;
+use testbed_engine::models::Library;
 use testbed_model::budget::Durations;
 use testbed_model::catalog::Catalog;
 use testbed_model::changes::{ChangedFile, Changes, Crates, Filters, Impact, Reading, Subject, impact};
@@ -40,6 +41,8 @@ pub struct Preparation {
     pub facts: Facts,
     /// The image lock with all that it names.
     pub images: Images,
+    /// The models that there are, and where they are.
+    pub library: Library,
     /// The environments to choose from.
     pub environments: Vec<Environment>,
     references: BTreeMap<String, String>,
@@ -79,6 +82,7 @@ impl Preparation {
         let project = texts.project.as_deref().and_then(|text| project::parse(PROJECT_FILE, text).ok());
         let images = images_of(settings, project.as_ref())?;
         let references = images.references();
+        let library = Library::open(&settings.root, &settings.state.join("cache"))?;
         let base = profile::resolve(BASE, &texts.profiles, &[])?;
         let names: Vec<String> = if profiles.is_empty() {
             profile::names(&texts.profiles).map(str::to_owned).collect()
@@ -87,7 +91,7 @@ impl Preparation {
         };
         let environments =
             names.iter().map(|name| environment(name, &texts)).collect::<Result<Vec<_>, Failure>>()?;
-        Ok(Self { facts, images, environments, references, base, texts, settings: settings.clone() })
+        Ok(Self { facts, images, library, environments, references, base, texts, settings: settings.clone() })
     }
 
     /// The project under test: what its file says, or what can be told from its layout.
@@ -151,7 +155,7 @@ impl Preparation {
     pub fn stack(&self, profile: &str) -> Result<testbed_model::stack::Stack, Failure> {
         let profiles = self.profile_names();
         let environment = plan::choose(&self.environments, Some(profile), &profiles, &self.facts)?;
-        Ok(plan::plan_stack(environment, &self.references)?)
+        Ok(plan::plan_stack(environment, &self.references, self.library.models())?)
     }
 
     fn profile_names(&self) -> BTreeSet<String> {
@@ -215,6 +219,11 @@ impl Question<'_> {
     /// The image lock with all that it names.
     pub const fn images(&self) -> &Images {
         &self.preparation.images
+    }
+
+    /// The models that there are, and where they are.
+    pub const fn library(&self) -> &Library {
+        &self.preparation.library
     }
 
     /// What markers mean in the project.
@@ -283,6 +292,7 @@ impl Question<'_> {
             environments: &preparation.environments,
             profiles: &self.profiles,
             images: &preparation.references,
+            models: preparation.library.models(),
             facts: &preparation.facts,
             choice: &self.choice,
             catalog,

@@ -111,6 +111,15 @@ impl Library {
         if is_here { Presence::Here(folder) } else { Presence::Missing }
     }
 
+    /// The folders of all models that are here, by their names.
+    pub fn folders(&self) -> BTreeMap<String, String> {
+        let folder = |model: &Model| match self.presence(model) {
+            Presence::Here(folder) => Some((model.name.clone(), folder.to_string_lossy().into_owned())),
+            Presence::Missing | Presence::Unpinned => None,
+        };
+        self.models.models.values().filter_map(folder).collect()
+    }
+
     fn place(&self, model: &Model) -> Option<PathBuf> {
         match &model.source {
             Source::Folder(folder) => Some(self.root.join(FOLDER).join(folder)),
@@ -161,13 +170,13 @@ impl Library {
             ModelError::Tokenizer { model, tokenizer, source }
         };
         let made = tiny::files(*architecture, &read("tokenizer.json")?).map_err(unusable)?;
-        let making = self.store.making(model, &content.0)?;
+        let making = Unfinished(self.store.making(model, &content.0)?);
         for file in &model.files {
             let bytes = match made.get(file.path.as_str()) {
                 Some(bytes) => bytes.clone(),
                 None => read(&file.path)?,
             };
-            let path = making.join(&file.path);
+            let path = making.0.join(&file.path);
             store::write(&path, &bytes)?;
             check(model, &file.path, file.pin.as_ref(), &pin_of(&path, having.cancel)?, || {
                 format!(
@@ -175,7 +184,7 @@ impl Library {
                 )
             })?;
         }
-        self.settle(model, &making, &place)?;
+        self.settle(model, &making.0, &place)?;
         told.ready(content, ModelOrigin::Made);
         Ok(place)
     }
@@ -198,9 +207,9 @@ impl Library {
             told.ready(content, ModelOrigin::Present);
             return Ok(place);
         }
-        let making = self.store.making(model, &content.0)?;
+        let making = Unfinished(self.store.making(model, &content.0)?);
         for file in &model.files {
-            let (source, target) = (from.join(&file.path), making.join(&file.path));
+            let (source, target) = (from.join(&file.path), making.0.join(&file.path));
             let way_out = || format!("name a folder with the files of {}", model.source);
             if !source.is_file() {
                 let (model, folder) = (model.name.clone(), from.to_owned());
@@ -217,7 +226,7 @@ impl Library {
             check(model, &file.path, file.pin.as_ref(), &pin, way_out)?;
             told.add(pin.size);
         }
-        self.settle(model, &making, &place)?;
+        self.settle(model, &making.0, &place)?;
         told.ready(content, ModelOrigin::Imported);
         Ok(place)
     }
@@ -285,6 +294,16 @@ impl Library {
             return Err(ModelError::file("write", &path)(changed));
         };
         rewrite_atomically(&path, text.as_bytes()).map_err(ModelError::file("write", &path))
+    }
+}
+
+/// A folder that goes with the value, unless it has come to its place. What is fetched stays; what can be made or copied again does not.
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // What cannot be removed now is replaced by the next attempt.
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
@@ -372,3 +391,6 @@ fn check_room(model: &Model, making: &Path) -> Result<(), ModelError> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

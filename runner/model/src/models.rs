@@ -102,6 +102,13 @@ pub struct Pin {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct ModelContent(pub String);
 
+impl ModelContent {
+    /// What stands for the files of a model that nobody has pinned.
+    pub fn unknown() -> Self {
+        Self("unpinned".to_owned())
+    }
+}
+
 impl fmt::Display for ModelContent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -1,4 +1,4 @@
-//! `testbed schema`: what the project file and profiles can hold, for editors and for people.
+//! `testbed schema`: what the project file, profiles and `models.toml` can hold, for editors and for people.
 
 use testbed_model::exit_code::ExitCode;
 use testbed_model::schema;
@@ -11,6 +11,8 @@ pub fn schema(args: &SchemaArgs) -> Result<ExitCode, Failure> {
     match (args.what, args.reference) {
         (Described::Project, false) => super::print_json(&schema::project())?,
         (Described::Profile, false) => super::print_json(&schema::profile())?,
+        (Described::Models, false) => super::print_json(&schema::models())?,
+        (Described::Models, true) => super::print(&schema::reference_models())?,
         (Described::Project, true) => super::print(&schema::reference_project())?,
         (Described::Profile, true) => super::print(&schema::reference_profile())?,
     }

@@ -13,7 +13,7 @@ use reqwest::{Client, Response, StatusCode, Url};
 
 use super::error::ModelError;
 use super::patience::{Patience, retry_after};
-use super::token::{Token, shown};
+use super::token::{Token, is_loopback, shown};
 use crate::host::{clock, environment, web};
 
 /// Where models come from unless somebody says otherwise.
@@ -101,6 +101,8 @@ impl Hub {
             .connect_timeout(CONNECT)
             .read_timeout(patience.silence)
             .referer(false);
+        // No proxy leads back to this machine.
+        let builder = if is_loopback(&endpoint) { builder.no_proxy() } else { builder };
         let client =
             builder.build().map_err(|error| failed(format!("cannot be asked: {}", causes(&error))))?;
         Ok(Self { client, endpoint, token })

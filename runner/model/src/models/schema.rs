@@ -71,6 +71,14 @@ pub const KEYS: &[Key] = &[
 /// Where a model comes from.
 pub const SOURCE: Choice = Choice { table: MODEL, keys: &["folder", "make", "huggingface"] };
 
+/// Keys of a model, and what each cannot be without.
+pub const BESIDE: [(&str, &[&str]); 4] = [
+    ("make", &["tokenizer"]),
+    ("tokenizer", &["make"]),
+    ("huggingface", &["revision"]),
+    ("revision", &["huggingface"]),
+];
+
 /// What each table is for, in the order of the reference page.
 pub const TABLES: [(&str, &str); 2] = [
     ("[[model]]", "A model. Exactly one of `folder`, `make` and `huggingface` says where it comes from."),

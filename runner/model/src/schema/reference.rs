@@ -1,6 +1,7 @@
 //! Reference pages in Markdown.
 
-use super::{Row, profile_rows, project_rows};
+use super::{Row, model_rows, profile_rows, project_rows};
+use crate::models::schema as models;
 use crate::project::schema::{EXAMPLE, TABLES, is_free};
 
 const PROJECT: &str = "\
@@ -29,6 +30,34 @@ line and column. `testbed schema profile` prints the same as a JSON Schema.
 - Sizes: `512MiB`, `2g`; units are powers of 1024. Durations have units: `30s`, `1m30s`, `500ms`.
 - `testbed plan --profile NAME --explain` shows every value with the file and line that it comes from.
 ";
+
+const MODELS: &str = "\
+# Models: `models/models.toml`
+
+<!-- Generated from runner/model/src/models/schema.rs; a test keeps them equal. -->
+
+The models that profiles (`models = [...]`) and cases (`@pytest.mark.model(NAME)`) may name. Each model is known by the SHA-256 of its
+files; its hash is part of the environment id. Whatever is not listed here is an error that names file, line and column.
+`testbed schema models` prints the same as a JSON Schema.
+
+- A model in the checkout (`folder`) is mounted from there. The others are kept in `.testbed/cache/models/`: `testbed models fetch` has
+  them from Hugging Face, `make-tiny` makes them, `import` copies them from a folder. Fetching is the only step that asks the network.
+- Services that mount the folder `models` at `/models`, and the containers that execute cases, get each model by itself at
+  `/models/NAME`, read-only.
+- A case names a model by its name here or by its repository: `@pytest.mark.model(\"Qwen/Qwen3-0.6B\")`. A case whose model is not in
+  this file is skipped, with that as the reason.
+";
+
+/// The reference page of `models.toml`.
+pub fn reference_models() -> String {
+    let rows = model_rows();
+    let mut page = MODELS.to_owned();
+    for (title, about) in models::TABLES {
+        page.push_str(&format!("\n## `{title}`\n\n{about}\n\n"));
+        page.push_str(&table_of(rows.iter().filter(|row| title_of(row).0 == title)));
+    }
+    page
+}
 
 /// The reference page of the project file.
 pub fn reference_project() -> String {

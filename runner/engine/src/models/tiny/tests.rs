@@ -171,14 +171,14 @@ fn a_greedy_answer_is_made_of_words_that_differ_and_depends_on_what_was_asked() 
     for architecture in Architecture::ALL {
         let engine = Engine::of(architecture);
         let prompts: [&[usize]; 3] = [&[3, 120, 45, 300, 2, 4], &[3, 120, 46, 300, 2, 4], &[3, 7, 2, 4]];
-        let answers: Vec<Vec<usize>> = prompts.iter().map(|prompt| engine.greedy(prompt, 48)).collect();
+        let answers: Vec<Vec<usize>> = prompts.iter().map(|prompt| engine.greedy(prompt, 24)).collect();
         for answer in &answers {
             assert!(answer.iter().all(|token| *token >= first_word), "{architecture:?}: {answer:?}");
             let distinct: BTreeSet<&usize> = answer.iter().collect();
-            assert!(distinct.len() > 30, "{architecture:?}: {} tokens of 48: {answer:?}", distinct.len());
+            assert!(distinct.len() > 16, "{architecture:?}: {} tokens of 24: {answer:?}", distinct.len());
         }
         assert_ne!(answers[0], answers[1], "{architecture:?}: one token of the prompt changes nothing");
-        assert_eq!(engine.greedy(prompts[0], 48), answers[0]);
+        assert_eq!(engine.greedy(prompts[0], 24), answers[0]);
     }
 }
 
