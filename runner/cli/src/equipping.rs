@@ -1,10 +1,14 @@
 //! The models of a plan on this machine: they have to be here before anything is started, and be what the plan says.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
 
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
+use testbed_engine::host::readable::{Obstacle, obstacle};
 use testbed_engine::models::{Having, Library, Presence};
+use testbed_engine::stack::AGENT_USER;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::lane::Lane;
@@ -25,6 +29,9 @@ enum EquipError {
     /// Nobody has seen its bytes.
     #[error("the model `{model}` is not pinned, and {wanted_by} needs it")]
     NotPinned { model: String, wanted_by: String, mends: String },
+    /// Its mode keeps containers out.
+    #[error("`{}` of the model `{model}` cannot be read by user {}, as which containers run: its mode is {mode:04o}", path.display(), AGENT_USER.uid)]
+    Unreadable { model: String, path: PathBuf, mode: u32, folder: PathBuf },
     /// The plan was made where the model was another one.
     #[error("the plan wants the model `{model}` as `{wanted}`, and here it is {}", here.as_ref().map_or("not in models/models.toml".to_owned(), |here| format!("`{here}`")))]
     Other { model: String, wanted: ModelContent, here: Option<ModelContent> },
@@ -34,13 +41,16 @@ impl Hint for EquipError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::NotHere { mends, .. } | Self::NotPinned { mends, .. } => mends.clone(),
+            Self::Unreadable { folder, .. } => {
+                format!("let others read it: `chmod -R go+rX '{}'`", folder.display())
+            }
             Self::Other { .. } => "check out the revision that the plan was made in, or plan anew".to_owned(),
         })
     }
 
     fn exit_code(&self) -> ExitCode {
         match self {
-            Self::NotHere { .. } | Self::NotPinned { .. } => ExitCode::Environment,
+            Self::NotHere { .. } | Self::NotPinned { .. } | Self::Unreadable { .. } => ExitCode::Environment,
             Self::Other { .. } => ExitCode::Usage,
         }
     }
@@ -112,6 +122,9 @@ fn known<'l>(
 /// The folder of a model that can be used.
 async fn here(library: &Library, model: &Model, stacks: &[Stack], lanes: &[Lane]) -> Result<String, Failure> {
     let cancel = CancellationToken::new();
+    if let Presence::Here(folder) = library.presence(model) {
+        check_readable(model, folder)?;
+    }
     let folder = match (library.presence(model), &model.source) {
         // Read whole at each use: a checkout is where people work, and tiny models are tiny.
         (Presence::Here(_), Source::Folder(_) | Source::Made { .. }) => library.verify(model, &cancel)?,
@@ -126,6 +139,17 @@ async fn here(library: &Library, model: &Model, stacks: &[Stack], lanes: &[Lane]
         }
     };
     Ok(folder.to_string_lossy().into_owned())
+}
+
+/// Every container's user has to be able to read it; one that cannot would tell much later, and in other words.
+fn check_readable(model: &Model, folder: PathBuf) -> Result<(), EquipError> {
+    match obstacle(&folder, AGENT_USER) {
+        Some(Obstacle::Unreadable(path)) => {
+            let mode = path.metadata().map_or(0, |meta| meta.mode() & 0o7777);
+            Err(EquipError::Unreadable { model: model.name.clone(), path, mode, folder })
+        }
+        Some(Obstacle::Missing) | None => Ok(()),
+    }
 }
 
 fn absent_error(library: &Library, model: &Model, stacks: &[Stack], lanes: &[Lane]) -> EquipError {

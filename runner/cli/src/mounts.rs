@@ -25,7 +25,7 @@ pub enum MountError {
         wanted_by: String,
     },
     /// Its mode keeps the container's user out.
-    #[error("`{}` (mode {mode:04o}), which {wanted_by} mounts, cannot be read by user {}, as which it runs", path.display(), user.uid)]
+    #[error("`{}`, which {wanted_by} mounts, cannot be read by user {}, as which it runs: its mode is {mode:04o}", path.display(), user.uid)]
     Unreadable {
         /// File or folder.
         path: PathBuf,

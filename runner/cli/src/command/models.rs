@@ -11,8 +11,9 @@ use testbed_engine::models::hub::Hub;
 use testbed_engine::models::patience::Patience;
 use testbed_engine::models::token::Token;
 use testbed_engine::models::{Having, Library, Origin, Presence};
+use testbed_model::doctor::Origin as RootOrigin;
 use testbed_model::exit_code::ExitCode;
-use testbed_model::hint::Hint as _;
+use testbed_model::hint::Hint;
 use testbed_model::models::{Model, ModelContent, Source};
 use testbed_report::quantity::bytes;
 use tokio_util::sync::CancellationToken;
@@ -22,6 +23,23 @@ use crate::failure::{Bug, Failure};
 use crate::run_session::Interrupts;
 use crate::settings::Settings;
 use crate::telling::{Show, Telling};
+
+/// The hashes of what is fetched cannot be written down.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "`--pin` writes into models/models.toml of a checkout, and the runner's own configuration is in force"
+)]
+struct PinError;
+
+impl Hint for PinError {
+    fn hint(&self) -> Option<String> {
+        Some("name the folder that holds `envs/` and `models/` by `--root PATH`".to_owned())
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        ExitCode::Usage
+    }
+}
 
 /// Does what the verb asks for.
 pub async fn models(settings: &Settings, args: &ModelsArgs) -> Result<ExitCode, Failure> {
@@ -139,6 +157,9 @@ fn verify(library: &Library, names: &[String], json: bool) -> Result<ExitCode, F
 }
 
 async fn fetch(settings: &Settings, library: &Library, args: &FetchArgs) -> Result<ExitCode, Failure> {
+    if args.pin && settings.origin == RootOrigin::Embedded {
+        return Err(PinError.into());
+    }
     let is_pinned = |model: &&Model| matches!(model.source, Source::HuggingFace { .. }) && model.is_pinned();
     let chosen = chosen(library, &args.names, is_pinned)?;
     let patience = Patience::default();

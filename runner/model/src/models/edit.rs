@@ -14,10 +14,10 @@ pub fn with_pins(text: &str, model: &str, pins: &BTreeMap<String, Pin>) -> Optio
     for (path, pin) in pins {
         let size = i64::try_from(pin.size).ok()?;
         let mut found = false;
-        each_file(entry.get_mut("files")?, &mut |file| {
+        each_file(entry.get_mut("files")?, &mut |file, is_inline| {
             if file.get("path").and_then(Item::as_str) == Some(path) {
-                set(file, "sha256", Value::from(pin.sha256.as_str()));
-                set(file, "size", Value::from(size));
+                set(file, is_inline, "sha256", Value::from(pin.sha256.as_str()));
+                set(file, is_inline, "size", Value::from(size));
                 found = true;
             }
         });
@@ -26,7 +26,7 @@ pub fn with_pins(text: &str, model: &str, pins: &BTreeMap<String, Pin>) -> Optio
         }
     }
     let sum = pins.values().map(|pin| pin.size).fold(0, u64::saturating_add);
-    set(entry, "size", Value::from(i64::try_from(sum).ok()?));
+    set(entry, false, "size", Value::from(i64::try_from(sum).ok()?));
     Some(document.to_string())
 }
 
@@ -45,28 +45,33 @@ fn model_entry<'d>(document: &'d mut DocumentMut, name: &str) -> Option<&'d mut 
     }
 }
 
-fn each_file(files: &mut Item, visit: &mut dyn FnMut(&mut dyn TableLike)) {
+fn each_file(files: &mut Item, visit: &mut dyn FnMut(&mut dyn TableLike, bool)) {
     match files {
-        Item::ArrayOfTables(tables) => tables.iter_mut().for_each(|table| visit(table)),
+        Item::ArrayOfTables(tables) => tables.iter_mut().for_each(|table| visit(table, false)),
         Item::Value(Value::Array(values)) => {
-            values.iter_mut().filter_map(Value::as_inline_table_mut).for_each(|table| visit(table));
+            values.iter_mut().filter_map(Value::as_inline_table_mut).for_each(|table| visit(table, true));
         }
         _ => {}
     }
 }
 
 /// Replaces a value and keeps the spaces and comments around it.
-fn set(table: &mut dyn TableLike, key: &str, value: Value) {
+fn set(table: &mut dyn TableLike, is_inline: bool, key: &str, value: Value) {
     if let Some(old) = table.get_mut(key).and_then(Item::as_value_mut) {
         let decor = old.decor().clone();
         *old = value;
         *old.decor_mut() = decor;
         return;
     }
-    // A new key of an inline table comes last, where the value before it holds the space before the bracket.
-    let last = table.iter().last().map(|(key, _)| key.to_owned());
+    let mut value = value;
+    // A new key of an inline table comes last, where the value before it holds what stands before the bracket. In a table it holds
+    // what stands behind it on its line, which stays there.
+    let last = table.iter().last().map(|(key, _)| key.to_owned()).filter(|_| is_inline);
     if let Some(before) = last.and_then(|key| table.get_mut(&key)?.as_value_mut()) {
+        let suffix = before.decor().suffix().cloned();
         before.decor_mut().set_suffix("");
+        value.decor_mut().set_prefix(" ");
+        value.decor_mut().set_suffix(suffix.unwrap_or_default());
     }
     table.insert(key, Item::Value(value));
 }

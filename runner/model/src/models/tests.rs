@@ -153,6 +153,22 @@ fn pins_are_written_into_their_files_and_everything_else_stays() {
 }
 
 #[test]
+fn pins_are_written_into_tables_too_and_comments_stay() {
+    let text = filled(GOOD).replace(
+        "files = [\n  { path = \"sub/config.json\" }, # nobody has seen it\n",
+        "[[model.files]]\npath = \"sub/config.json\" # nobody has seen it\n# REST",
+    );
+    let text = text.split("# REST").next().unwrap();
+    let pins = BTreeMap::from([("sub/config.json".to_owned(), Pin { sha256: "ef".repeat(32), size: 5 })]);
+    let written = with_pins(text, "far", &pins).unwrap();
+    assert!(
+        written.contains("path = \"sub/config.json\" # nobody has seen it\nsha256 = \"efef"),
+        "{written}"
+    );
+    assert_eq!(Models::parse(FILE, &written).unwrap().models["far"].size, 5);
+}
+
+#[test]
 fn our_own_models_are_pinned_but_for_those_that_say_so() {
     let models = Models::parse(FILE, OWN).unwrap();
     let unpinned: Vec<&str> =
