@@ -184,7 +184,7 @@ impl Library {
                 )
             })?;
         }
-        self.settle(model, &making.0, &place)?;
+        Self::settle(model, &making.0, &place)?;
         told.ready(content, ModelOrigin::Made);
         Ok(place)
     }
@@ -226,7 +226,7 @@ impl Library {
             check(model, &file.path, file.pin.as_ref(), &pin, way_out)?;
             told.add(pin.size);
         }
-        self.settle(model, &making.0, &place)?;
+        Self::settle(model, &making.0, &place)?;
         told.ready(content, ModelOrigin::Imported);
         Ok(place)
     }
@@ -258,7 +258,7 @@ impl Library {
         let (Some(place), Some(content)) = (self.store.place(&pinned), pinned.content()) else {
             return Err(unpinned(model));
         };
-        self.settle(&pinned, &making, &place)?;
+        Self::settle(&pinned, &making, &place)?;
         if !model.is_pinned() {
             self.write_pins(model, &pins)?;
         }
@@ -277,13 +277,13 @@ impl Library {
         Ok((told, held))
     }
 
-    fn settle(&self, model: &Model, making: &Path, place: &Path) -> Result<(), ModelError> {
+    fn settle(model: &Model, making: &Path, place: &Path) -> Result<(), ModelError> {
         // What an older list of files left.
         while let Some(path) = unlisted(model, making)? {
             let path = making.join(path);
             fs::remove_file(&path).map_err(ModelError::file("remove", &path))?;
         }
-        self.store.settle(making, place)
+        Store::settle(making, place)
     }
 
     fn write_pins(&self, model: &Model, pins: &BTreeMap<String, Pin>) -> Result<(), ModelError> {

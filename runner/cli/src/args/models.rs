@@ -60,7 +60,7 @@ pub struct FetchArgs {
     /// File that holds the token of Hugging Face
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
-    /// Base address [default: HF_ENDPOINT, or https://huggingface.co]
+    /// Base address [default: that of `HF_ENDPOINT`, or Hugging Face's own]
     #[arg(long, value_name = "URL")]
     pub endpoint: Option<String>,
     /// Print the events as JSON lines instead of progress

@@ -129,7 +129,7 @@ impl Hub {
             if !status.is_redirection() {
                 return self.understand(file, response, wanted, hash);
             }
-            url = self.next(file, &url, response.headers())?;
+            url = Self::next(file, &url, response.headers())?;
         }
         Err(answer(file, format!("with more than {REDIRECTS} redirects")).into())
     }
@@ -154,7 +154,7 @@ impl Hub {
         url.origin() == self.endpoint.origin()
     }
 
-    fn next(&self, file: &Url, from: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
+    fn next(file: &Url, from: &Url, headers: &HeaderMap) -> Result<Url, Failure> {
         let location = text(headers, &LOCATION).and_then(|text| from.join(text).ok());
         let Some(next) = location else {
             return Err(answer(file, "with a redirect to nowhere".to_owned()).into());

@@ -28,10 +28,10 @@ impl Default for Patience {
         Self {
             failures: 6,
             postponements: 10,
-            postponement: Duration::from_secs(15 * 60),
+            postponement: Duration::from_mins(15),
             pause: Duration::from_secs(1),
             longest: Duration::from_secs(30),
-            silence: Duration::from_secs(60),
+            silence: Duration::from_mins(1),
         }
     }
 }

@@ -96,7 +96,7 @@ impl Store {
     }
 
     /// Puts a model that is whole in its place: everybody may read it, and nobody has to write it any more.
-    pub fn settle(&self, making: &Path, place: &Path) -> Result<(), ModelError> {
+    pub fn settle(making: &Path, place: &Path) -> Result<(), ModelError> {
         open_for_all(making).map_err(ModelError::file("open", making))?;
         match fs::rename(making, place) {
             Err(error) if !place.exists() => Err(ModelError::file("make", place)(error)),

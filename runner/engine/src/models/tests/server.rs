@@ -14,6 +14,7 @@ use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 
 use super::WEIGHTS;
+use crate::host::clock;
 
 /// What the server does with one question.
 #[derive(Clone, Debug)]
@@ -153,11 +154,7 @@ async fn answered(asked: &Asked, answer: Answer) -> Response<Body> {
             head(content, from).body(Body::from_stream(chunks)).unwrap()
         }
         Answer::Later(value) => {
-            let value = if value == "DATE" {
-                httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(1))
-            } else {
-                value
-            };
+            let value = if value == "DATE" { httpdate::fmt_http_date(soon()) } else { value };
             Response::builder().status(429).header("retry-after", value).body(Body::empty()).unwrap()
         }
         Answer::Status(status) => empty(status),
@@ -174,6 +171,12 @@ async fn answered(asked: &Asked, answer: Answer) -> Response<Body> {
             response
         }
     }
+}
+
+/// One second from now.
+fn soon() -> SystemTime {
+    let now = u64::try_from(clock::now().as_second()).unwrap();
+    SystemTime::UNIX_EPOCH + Duration::from_secs(now + 1)
 }
 
 fn head(content: &str, from: usize) -> axum::http::response::Builder {

@@ -41,7 +41,7 @@ impl Engine {
         while tokens.len() < prompt.len() + count {
             let mut hidden = embed[tokens[at] * HIDDEN..(tokens[at] + 1) * HIDDEN].to_vec();
             for (layer, cache) in layers.iter().zip(&mut caches) {
-                hidden = layer.forward(hidden, at, cache);
+                hidden = layer.forward(&hidden, at, cache);
             }
             at += 1;
             if at == tokens.len() {
@@ -83,8 +83,8 @@ impl Layer {
         }
     }
 
-    fn forward(&self, hidden: Vec<f32>, at: usize, cache: &mut Vec<(Vec<f32>, Vec<f32>)>) -> Vec<f32> {
-        let input = normalised(&hidden, 1.0);
+    fn forward(&self, hidden: &[f32], at: usize, cache: &mut Vec<(Vec<f32>, Vec<f32>)>) -> Vec<f32> {
+        let input = normalised(hidden, 1.0);
         let sized =
             |head: &[f32], size: Option<f32>| size.map_or(head.to_vec(), |size| normalised(head, size));
         let q = multiplied(&self.q, &input);
@@ -101,7 +101,7 @@ impl Layer {
                 shares.iter().zip(cache.iter()).map(|(share, (_, v))| share / all * v[i]).sum::<f32>()
             }));
         }
-        let hidden = added(&hidden, &multiplied(&self.o, &attended));
+        let hidden = added(hidden, &multiplied(&self.o, &attended));
         let input = normalised(&hidden, 1.0);
         let (gate, up) = (multiplied(&self.gate, &input), multiplied(&self.up, &input));
         let inner: Vec<f32> = gate.iter().zip(&up).map(|(g, u)| g / (1.0 + (-g).exp()) * u).collect();
