@@ -204,6 +204,7 @@ fn host_config(service: &Service, network: &str) -> HostConfig {
 fn mount(mount: &Mount) -> ClientMount {
     let (kind, source, target, read_only) = match mount {
         Mount::Bind { source, target, read_only } => (MountType::BIND, source, target, read_only),
+        Mount::Model { model, target } => (MountType::BIND, model, target, &true),
         Mount::Volume { volume, target, read_only } => (MountType::VOLUME, volume, target, read_only),
     };
     ClientMount {

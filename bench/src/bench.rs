@@ -14,11 +14,12 @@ use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::host::environment;
 use testbed_engine::host::identity::ProcessIdentity;
 use testbed_engine::image::Images;
+use testbed_engine::models::Library;
 use testbed_engine::stack::{self, GpuPool, LiveStack, Owner, StackContext, Subnet, remove_run};
 use testbed_model::facts::Facts;
 use testbed_model::hint::Hint;
 use testbed_model::id::{RunId, label};
-use testbed_model::plan::{Environment, plan_stack, rooted};
+use testbed_model::plan::{Environment, Places, plan_stack, rooted};
 use testbed_model::profile;
 use testbed_model::stack::Stack;
 use tokio_util::sync::CancellationToken;
@@ -143,8 +144,12 @@ impl Bench {
         let texts = Texts::read(&self.root, &self.root).map_err(|e| no_stack(&e))?;
         let profile = profile::resolve(PROFILE, &texts.profiles, &[]).map_err(|e| no_stack(&e))?;
         let environment = Environment::new(profile, &texts.stacks).map_err(|e| no_stack(&e))?;
-        let stack = plan_stack(&environment, &self.references()?).map_err(|e| no_stack(&e))?;
-        Ok(rooted(&stack, &self.root.to_string_lossy()))
+        let library =
+            Library::open(&self.root, &self.root.join(".testbed/cache")).map_err(|e| no_stack(&e))?;
+        let stack =
+            plan_stack(&environment, &self.references()?, library.models()).map_err(|e| no_stack(&e))?;
+        let places = Places { root: self.root.to_string_lossy().into_owned(), models: library.folders() };
+        Ok(rooted(&stack, &places))
     }
 
     /// Brings a stack up in this process, as the runner would.

@@ -3,6 +3,7 @@
 mod around;
 mod history;
 mod images;
+mod models;
 mod records;
 mod stacks;
 
@@ -17,6 +18,7 @@ use testbed_model::tier::Tier;
 pub use self::around::{CiArgs, CiSystem, DoctorArgs};
 pub use self::history::{HistoryArgs, HistoryVerb, ImportArgs, QuarantineArgs};
 pub use self::images::{ImagesArgs, ImagesVerb};
+pub use self::models::{FetchArgs, ModelsArgs, ModelsVerb};
 pub use self::records::{BundleArgs, MergeArgs, ReportArgs, ReportFormat, ReproArgs};
 pub use self::stacks::{DownArgs, ShellArgs, UpArgs};
 
@@ -63,6 +65,8 @@ pub enum Command {
     Shell(ShellArgs),
     /// List, build, verify, export and import images
     Images(ImagesArgs),
+    /// List, fetch, verify, import and make models
+    Models(ModelsArgs),
     /// Make a report from a record again, or say what differs between two
     Report(ReportArgs),
     /// Run a record or a bundle again, and say whether it ended the same
@@ -79,7 +83,7 @@ pub enum Command {
     Ci(CiArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
-    /// Print what the project file, a profile or a simulated inventory can hold, as a JSON Schema
+    /// Print what the project file, a profile, `models.toml` or a simulated inventory can hold, as a JSON Schema
     Schema(SchemaArgs),
     /// Print a shell's completion script
     Completions {
@@ -335,6 +339,8 @@ pub enum Described {
     Profile,
     /// A file for `--facts`
     Facts,
+    /// `models/models.toml`
+    Models,
 }
 
 /// The verbs that the help shows.

@@ -10,6 +10,7 @@ mod history;
 mod images;
 mod list;
 mod merge;
+mod models;
 mod plan;
 mod report;
 mod repro;
@@ -41,6 +42,7 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Down(args)) => down::down(&args).await,
         Some(Command::Shell(args)) => shell::shell(&args).await,
         Some(Command::Images(args)) => images::images(&Settings::resolve(&common)?, &args).await,
+        Some(Command::Models(args)) => models::models(&Settings::resolve(&common)?, &args).await,
         Some(Command::Report(args)) => report::report(&Settings::resolve(&common)?, &args),
         Some(Command::Repro(args)) => repro::repro(&Settings::resolve(&common)?, &args).await,
         Some(Command::Bundle(args)) => bundle::bundle(&Settings::resolve(&common)?, &args).await,

@@ -8,7 +8,7 @@ use testbed_engine::schedule::{self, Capacity, RunOutcome};
 use testbed_engine::stack;
 use testbed_engine::store::RunFolder;
 use testbed_model::event::Event;
-use testbed_model::plan::{Plan, placed};
+use testbed_model::plan::{Places, Plan, placed};
 use testbed_model::record::Manifest;
 
 use crate::failure::Failure;
@@ -24,14 +24,14 @@ use crate::standing;
 pub async fn execute(
     settings: &Settings,
     preparation: &Preparation,
-    plan: &Plan,
+    (plan, places): (&Plan, &Places),
     session: &RunSession,
     manner: &Manner,
     manifest: &mut Manifest,
     folder: &RunFolder,
 ) -> Result<RunOutcome, Failure> {
     // The plan's bytes are the same on every machine; only what is executed knows where this one keeps its files.
-    let here = placed(plan, &settings.root.to_string_lossy(), preparation.facts.cores);
+    let here = placed(plan, places, preparation.facts.cores);
     let (agent_binary, plugin) = (agent_binary()?, settings.root.join("suites/plugin"));
     mounts::check_stacks(&here.stacks, &agent_binary)?;
     mounts::check_lanes(&here.lanes, &agent_binary, &plugin)?;

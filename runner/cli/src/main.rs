@@ -7,6 +7,7 @@ mod bundling;
 mod collection;
 mod command;
 mod embedded;
+mod equipping;
 mod execution;
 mod failure;
 mod keeping;

@@ -1,6 +1,7 @@
 //! What containers are given of this host: it has to be there, and readable for the users that they run as. A container
 //! would tell much later, and in other words.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use testbed_engine::exec::site::user_for;
@@ -24,10 +25,12 @@ pub enum MountError {
         wanted_by: String,
     },
     /// Its mode keeps the container's user out.
-    #[error("`{}`, which {wanted_by} mounts, cannot be read by user {}, as which it runs", path.display(), user.uid)]
+    #[error("`{}`, which {wanted_by} mounts, cannot be read by user {}, as which it runs: its mode is {mode:04o}", path.display(), user.uid)]
     Unreadable {
         /// File or folder.
         path: PathBuf,
+        /// Its mode.
+        mode: u32,
         /// The top of what is mounted.
         mounted: PathBuf,
         /// Who mounts it.
@@ -78,6 +81,12 @@ pub fn check_lanes(lanes: &[Lane], agent: &Path, plugin: &Path) -> Result<(), Mo
         if lane.kind == SuiteKind::Pytest {
             check(plugin, &wanted_by, user)?;
         }
+        let own = lane.habits.user.as_deref().and_then(identity).unwrap_or(user);
+        for mount in &lane.mounts {
+            if let Mount::Bind { source, .. } = mount {
+                check(Path::new(source), &wanted_by, own)?;
+            }
+        }
     }
     Ok(())
 }
@@ -87,7 +96,10 @@ fn check(path: &Path, wanted_by: &str, user: Identity) -> Result<(), MountError>
     match obstacle(path, user) {
         None => Ok(()),
         Some(Obstacle::Missing) => Err(MountError::Missing { path: mounted, wanted_by }),
-        Some(Obstacle::Unreadable(path)) => Err(MountError::Unreadable { path, mounted, wanted_by, user }),
+        Some(Obstacle::Unreadable(path)) => {
+            let mode = path.metadata().map_or(0, |meta| meta.mode() & 0o7777);
+            Err(MountError::Unreadable { path, mode, mounted, wanted_by, user })
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use testbed_model::verdict;
 use crate::actions;
 use crate::budgeting;
 use crate::command;
+use crate::equipping;
 use crate::execution;
 use crate::failure::{Bug, Failure};
 use crate::preparation::{Decided, Preparation};
@@ -74,6 +75,8 @@ pub async fn perform(
     clock: Clock,
 ) -> Result<Performed, Failure> {
     let Decided { plan, remarks, budgets, .. } = decided;
+    // A model that is not here is told before anything else is asked for.
+    let places = equipping::places(settings, &preparation.library, &plan).await?;
     let daemon = Daemon::connect().await?;
     preparation.meet(daemon.facts().await?);
     let (events, receiver) = Events::channel(clock);
@@ -94,8 +97,16 @@ pub async fn perform(
         session.events.emit(warning);
     }
 
-    let result =
-        execution::execute(settings, &preparation, &plan, &session, &manner, &mut manifest, &folder).await;
+    let result = execution::execute(
+        settings,
+        &preparation,
+        (&plan, &places),
+        &session,
+        &manner,
+        &mut manifest,
+        &folder,
+    )
+    .await;
     let (mut outcome, failure) = match result {
         Ok(outcome) => (outcome, None),
         Err(failure) => (RunOutcome::default(), Some(failure)),

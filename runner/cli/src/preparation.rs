@@ -9,6 +9,7 @@ use testbed_engine::docker::Daemon;
 use testbed_engine::durations;
 use testbed_engine::host::{changes, clock, environment as surroundings, facts};
 use testbed_engine::image::Images;
+use testbed_engine::models::Library;
 use testbed_model::budget::Durations;
 use testbed_model::catalog::Catalog;
 use testbed_model::changes::{ChangedFile, Changes, Crates, Filters, Impact, Reading, Subject, impact};
@@ -43,6 +44,8 @@ pub struct Preparation {
     pub facts: Facts,
     /// The image lock with all that it names.
     pub images: Images,
+    /// The models that there are, and where they are.
+    pub library: Library,
     /// The environments to choose from.
     pub environments: Vec<Environment>,
     inventory: Option<Inventory>,
@@ -85,6 +88,7 @@ impl Preparation {
         let project = texts.project.as_deref().and_then(|text| project::parse(PROJECT_FILE, text).ok());
         let images = images_of(settings, project.as_ref())?;
         let references = images.references();
+        let library = Library::open(&settings.root, &settings.state.join("cache"))?;
         let base = profile::resolve(BASE, &texts.profiles, &[])?;
         let names = if profiles.is_empty() {
             profile::names(&texts.profiles).into_iter().collect()
@@ -94,7 +98,7 @@ impl Preparation {
         let environments =
             names.iter().map(|name| environment(name, &texts)).collect::<Result<Vec<_>, Failure>>()?;
         let settings = settings.clone();
-        Ok(Self { facts, images, environments, inventory, references, base, texts, settings })
+        Ok(Self { facts, images, library, environments, inventory, references, base, texts, settings })
     }
 
     /// Takes in what the container engine says of itself.
@@ -175,7 +179,7 @@ impl Preparation {
     pub fn stack(&self, profile: &str) -> Result<testbed_model::stack::Stack, Failure> {
         let profiles = self.profile_names();
         let environment = plan::choose(&self.environments, Some(profile), &profiles, &self.facts)?;
-        Ok(plan::plan_stack(environment, &self.references)?)
+        Ok(plan::plan_stack(environment, &self.references, self.library.models())?)
     }
 
     fn profile_names(&self) -> BTreeSet<String> {
@@ -239,6 +243,11 @@ impl Question<'_> {
     /// The image lock with all that it names.
     pub const fn images(&self) -> &Images {
         &self.preparation.images
+    }
+
+    /// The models that there are, and where they are.
+    pub const fn library(&self) -> &Library {
+        &self.preparation.library
     }
 
     /// What markers mean in the project.
@@ -307,6 +316,7 @@ impl Question<'_> {
             environments: &preparation.environments,
             profiles: &self.profiles,
             images: &preparation.references,
+            models: preparation.library.models(),
             facts: &preparation.facts,
             choice: &self.choice,
             catalog,

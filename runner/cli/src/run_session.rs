@@ -32,8 +32,31 @@ pub struct RunSession {
     pub events: Events,
     /// Cancelled by a signal, or when the record cannot be kept.
     pub cancel: CancellationToken,
-    signals: JoinHandle<()>,
+    interrupts: Interrupts,
+}
+
+/// Signals, heard from now on: the first one cancels what is under way.
+pub struct Interrupts {
+    /// Cancelled by a signal.
+    pub cancel: CancellationToken,
     interrupted: CancellationToken,
+    signals: JoinHandle<()>,
+}
+
+impl Interrupts {
+    /// Begins to listen; from now on signals end nothing by themselves.
+    pub fn heed(events: &Events) -> Result<Self, Failure> {
+        let (cancel, interrupted) = (CancellationToken::new(), CancellationToken::new());
+        let signals =
+            Signals::listen().map_err(|error| Bug(format!("cannot listen for signals: {error}")))?;
+        let signals = tokio::spawn(heed(signals, events.clone(), cancel.clone(), interrupted.clone()));
+        Ok(Self { cancel, interrupted, signals })
+    }
+
+    /// Lets go of the events.
+    pub fn end(self) {
+        self.signals.abort();
+    }
 }
 
 /// A setting of the environment is wrong.
@@ -55,17 +78,14 @@ impl RunSession {
     /// A new run: the daemon answers, and from now on signals end the run in order.
     pub fn begin(daemon: Daemon, events: Events) -> Result<Self, Failure> {
         let random = u32::from_le_bytes(random_bytes()?);
-        let cancel = CancellationToken::new();
-        let interrupted = CancellationToken::new();
-        let signals =
-            Signals::listen().map_err(|error| Bug(format!("cannot listen for signals: {error}")))?;
-        let signals = tokio::spawn(heed(signals, events.clone(), cancel.clone(), interrupted.clone()));
-        Ok(Self { run: RunId::new(clock::now(), random), daemon, events, cancel, signals, interrupted })
+        let interrupts = Interrupts::heed(&events)?;
+        let cancel = interrupts.cancel.clone();
+        Ok(Self { run: RunId::new(clock::now(), random), daemon, events, cancel, interrupts })
     }
 
     /// Whether a signal asked the run to end.
     pub fn is_interrupted(&self) -> bool {
-        self.interrupted.is_cancelled()
+        self.interrupts.interrupted.is_cancelled()
     }
 
     /// What dead runs left is swept first, so that a machine heals by being used.
@@ -124,7 +144,7 @@ impl RunSession {
 
     /// Lets go of the events, so that whoever tells them comes to an end.
     pub fn end(self) {
-        self.signals.abort();
+        self.interrupts.end();
     }
 }
 

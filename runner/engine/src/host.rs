@@ -27,3 +27,4 @@ pub mod texts;
 pub mod tool;
 pub mod tree;
 pub mod unpacked;
+pub mod web;

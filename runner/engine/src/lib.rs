@@ -14,6 +14,7 @@ pub mod exec;
 pub mod history;
 pub mod host;
 pub mod image;
+pub mod models;
 pub mod schedule;
 pub mod stack;
 pub mod store;

@@ -23,11 +23,12 @@ use testbed_engine::docker::Daemon;
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
 use testbed_engine::image::Images;
+use testbed_engine::models::Library;
 use testbed_engine::stack::{GpuPool, LiveStack, StackContext, StackError, Subnet, up};
 use testbed_model::facts::{DaemonFacts, Facts};
 use testbed_model::gpu::{Accelerators, Gpu, Source};
 use testbed_model::hint::Hint as _;
-use testbed_model::plan::{Environment, placed_stack, plan_stack};
+use testbed_model::plan::{Environment, Places, placed_stack, plan_stack};
 use testbed_model::profile;
 use testbed_model::stack::Stack;
 use tokio_util::sync::CancellationToken;
@@ -93,7 +94,11 @@ fn environment(name: &str) -> Environment {
 fn stack(name: &str) -> Stack {
     let cache = tempfile::tempdir().unwrap();
     let references = Images::open(&root().join("images"), cache.path()).unwrap().references();
-    placed_stack(&plan_stack(&environment(name), &references).unwrap(), "/testbed", 64)
+    let library = Library::open(&root(), cache.path()).unwrap();
+    let planned = plan_stack(&environment(name), &references, library.models()).unwrap();
+    let models = library.models().names().map(|model| (model.to_owned(), format!("/testbed/models/{model}")));
+    let places = Places { root: "/testbed".to_owned(), models: models.collect() };
+    placed_stack(&planned, &places, 64)
 }
 
 struct Bench {

@@ -9,6 +9,7 @@ use crate::case::{Case, CaseResult, Counts};
 use crate::exit_code::ExitCode;
 use crate::id::RunId;
 use crate::lane::LaneId;
+use crate::models::ModelContent;
 use crate::plan::PlanId;
 use crate::record::EnvironmentId;
 use crate::stack::Millis;
@@ -80,6 +81,26 @@ pub enum Event {
         id: String,
         /// How it came to be there.
         origin: ImageOrigin,
+    },
+    /// A step of having a model here.
+    ModelProgress {
+        /// Name in `models.toml`.
+        model: String,
+        /// What is being done: the file that is fetched, or what is waited for.
+        step: String,
+        /// Bytes done.
+        done: Option<u64>,
+        /// Bytes in all.
+        total: Option<u64>,
+    },
+    /// A model is here, and each of its files is the one that it must be.
+    ModelReady {
+        /// Name in `models.toml`.
+        model: String,
+        /// The hash of its files.
+        content: ModelContent,
+        /// How it came to be here.
+        origin: ModelOrigin,
     },
     /// A stack's bring-up begins.
     StackStarting {
@@ -332,6 +353,20 @@ pub enum ImageOrigin {
     Loaded,
     /// Pulled by digest.
     Pulled,
+}
+
+/// How a model came to be here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelOrigin {
+    /// It was here.
+    Present,
+    /// Made by Testbed.
+    Made,
+    /// Fetched.
+    Fetched,
+    /// Copied from a folder.
+    Imported,
 }
 
 /// The last log lines of one service in a time window.

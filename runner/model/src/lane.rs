@@ -111,6 +111,9 @@ pub struct Lane {
     pub timeouts: LaneTimeouts,
     /// Memory and processor of the executor's container.
     pub limits: crate::stack::Limits,
+    /// Models that the executor's container is given: those of the profile, and those that cases name by the marker `model`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub mounts: Vec<crate::stack::Mount>,
 }
 
 /// The cases of a lane.

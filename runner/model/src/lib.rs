@@ -25,6 +25,7 @@ pub mod id;
 pub mod image;
 pub mod inventory;
 pub mod lane;
+pub mod models;
 pub mod nearest;
 pub mod passthrough;
 pub mod pipeline;

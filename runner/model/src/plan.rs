@@ -5,6 +5,7 @@ mod decide;
 mod diff;
 mod distribute;
 mod environment;
+mod equip;
 mod error;
 mod expression;
 mod filter;
@@ -21,6 +22,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::lane::{Lane, LaneId};
+use crate::models::ModelContent;
 use crate::stack::Stack;
 use crate::tier::Tier;
 
@@ -31,7 +33,7 @@ pub use error::PlanError;
 pub use expression::tier_expression;
 pub use filter::Filter;
 pub use judge::Step;
-pub use lower::{placed, placed_stack, plan_stack, rooted};
+pub use lower::{Places, placed, placed_stack, plan_stack, rooted};
 pub use narrow::{Kept, narrowed};
 pub use verdict::{Asker, SkipCount, SkipGroup, SkipReason, Verdict};
 
@@ -49,6 +51,9 @@ pub struct Plan {
     pub project: String,
     /// Images that stacks and lanes need: name in the lock to the reference that the daemon knows.
     pub images: BTreeMap<String, String>,
+    /// Models that stacks and lanes mount: name in `models.toml` to the hash of its files.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, ModelContent>,
     /// Stacks, in the order in which their lanes come.
     pub stacks: Vec<Stack>,
     /// Lanes, in the order of execution.

@@ -1,4 +1,5 @@
-//! JSON Schemas and reference pages of the project file, of profiles and of simulated inventories, made from the tables of keys that their readers use.
+//! JSON Schemas and reference pages of the project file, of profiles, of `models.toml` and of simulated inventories, made from the tables
+//! of keys that their readers use.
 
 mod kind;
 mod reference;
@@ -6,11 +7,12 @@ mod reference;
 use serde_json::{Map, Value, json};
 
 use crate::inventory::schema as inventory_keys;
+use crate::models::schema as model_keys;
 use crate::profile::schema as profile_keys;
 use crate::project::schema as project_keys;
 use crate::project::schema::is_free;
 
-pub use reference::{reference_facts, reference_profile, reference_project};
+pub use reference::{reference_facts, reference_models, reference_profile, reference_project};
 
 /// One key, whichever file it is of.
 struct Row {
@@ -82,6 +84,28 @@ fn inventory_rows() -> Vec<Row> {
         meaning: key.meaning.to_owned(),
     };
     inventory_keys::KEYS.iter().map(row).collect()
+}
+
+/// The JSON Schema of `models/models.toml`, draft 2020-12.
+pub fn models() -> Value {
+    let mut schema =
+        head("Models of Testbed", "`models/models.toml`: the models that profiles and cases may name.");
+    let keys = Keys { rows: model_rows(), tables: &model_keys::TABLES };
+    schema.append(&mut keys.table(&mut Vec::new()));
+    // A file without a model is one.
+    schema.remove("required");
+    Value::Object(schema)
+}
+
+fn model_rows() -> Vec<Row> {
+    let row = |key: &model_keys::Key| Row {
+        path: key.path,
+        is_required: key.required,
+        value: kind::of_models(key.kind),
+        takes: kind::models_words(key.kind),
+        meaning: key.meaning.to_owned(),
+    };
+    model_keys::KEYS.iter().map(row).collect()
 }
 
 fn project_rows() -> Vec<Row> {
@@ -195,15 +219,19 @@ impl Keys {
     }
 }
 
-/// What a table of the project file must hold besides.
+/// What a table must hold besides.
 fn conditions(path: &[&str]) -> Vec<Value> {
-    let choices = project_keys::CHOICES.iter().filter(|choice| choice.table == path);
+    let choices =
+        project_keys::CHOICES.iter().chain([&model_keys::SOURCE]).filter(|choice| choice.table == path);
     let mut conditions: Vec<Value> = choices
         .map(|choice| {
             let each: Vec<Value> = choice.keys.iter().map(|key| json!({ "required": [key] })).collect();
             json!({ "oneOf": each })
         })
         .collect();
+    for (key, others) in model_keys::BESIDE.into_iter().filter(|_| path == model_keys::MODEL) {
+        conditions.push(json!({ "if": { "required": [key] }, "then": { "required": others } }));
+    }
     if path == ["suite", "[]"] {
         conditions.push(json!({
             "if": { "properties": { "kind": { "const": "pytest" } } },

@@ -122,6 +122,14 @@ pub enum Mount {
         /// Whether the container may not write.
         read_only: bool,
     },
+    /// A model, read-only. In a plan it has no source, for each machine keeps it elsewhere; [`crate::plan::placed`] makes it
+    /// a bind mount for execution.
+    Model {
+        /// The model's name in `models.toml`.
+        model: String,
+        /// Path in the container.
+        target: String,
+    },
     /// A named volume of the run.
     Volume {
         /// The volume's name in the compose file.
@@ -131,6 +139,16 @@ pub enum Mount {
         /// Whether the container may not write.
         read_only: bool,
     },
+}
+
+impl Mount {
+    /// The model that it is, if it is one.
+    pub fn model(&self) -> Option<&str> {
+        match self {
+            Self::Model { model, .. } => Some(model),
+            Self::Bind { .. } | Self::Volume { .. } => None,
+        }
+    }
 }
 
 /// When a dependency counts as met (Compose Specification, `depends_on`).

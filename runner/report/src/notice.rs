@@ -1,13 +1,13 @@
 //! One event as one line for a person: what the live view leaves standing above its picture, and what the log consists of.
 
 use testbed_model::case::{CaseResult, Counts, Outcome};
-use testbed_model::event::{Event, ImageOrigin, LaneFailure, StackFailure};
+use testbed_model::event::{Event, ImageOrigin, LaneFailure, ModelOrigin, StackFailure};
 use testbed_model::lane::LaneId;
 use testbed_model::stack::Millis;
 
 use crate::quantity::{bytes, count, duration, moment, waited};
 use crate::row::Row;
-use crate::story::{ImageState, ServiceStory, Story};
+use crate::story::{ImageState, ModelState, ServiceStory, Story};
 use crate::style::{Glyphs, Tone};
 use crate::verdict::{ended, fault};
 
@@ -57,6 +57,7 @@ impl Notice {
 pub(crate) fn notice(event: &Event, elapsed_us: u64, before: &Story, glyphs: Glyphs) -> Option<Notice> {
     run(event, glyphs)
         .or_else(|| image(event, elapsed_us, before))
+        .or_else(|| model(event, elapsed_us, before))
         .or_else(|| service(event, elapsed_us, before))
         .or_else(|| stack(event, glyphs))
         .or_else(|| lane(event, glyphs))
@@ -141,6 +142,43 @@ fn image(event: &Event, elapsed_us: u64, before: &Story) -> Option<Notice> {
                 Notice::detail("Image", row)
             } else {
                 Notice::news("Image", Tone::Good, row)
+            })
+        }
+        _ => None,
+    }
+}
+
+fn model(event: &Event, elapsed_us: u64, before: &Story) -> Option<Notice> {
+    let known = |name: &str| before.models.iter().find(|model| model.name == name);
+    match event {
+        Event::ModelProgress { model, step, total, .. } => {
+            let same = matches!(
+                known(model).map(|model| &model.state),
+                Some(ModelState::Working { step: last, .. }) if last == step
+            );
+            let size = total.map(|total| format!(" ({} in all)", bytes(total))).unwrap_or_default();
+            let row = Row::new().with(Tone::Strong, model).plain(format!(": {step}{size}"));
+            (!same).then(|| Notice::detail("Model", row))
+        }
+        Event::ModelReady { model, content, origin } => {
+            let how = match origin {
+                ModelOrigin::Present => "is here",
+                ModelOrigin::Made => "made",
+                ModelOrigin::Fetched => "fetched",
+                ModelOrigin::Imported => "imported",
+            };
+            let took = known(model)
+                .filter(|_| *origin != ModelOrigin::Present)
+                .map(|model| format!(" in {}", duration(since(model.began_us, elapsed_us))))
+                .unwrap_or_default();
+            let row = Row::new()
+                .with(Tone::Strong, model)
+                .plain(format!(" {how}{took}"))
+                .dim(format!("  {content}"));
+            Some(if *origin == ModelOrigin::Present {
+                Notice::detail("Model", row)
+            } else {
+                Notice::news("Model", Tone::Good, row)
             })
         }
         _ => None,

@@ -17,11 +17,13 @@ use testbed_model::triage::{Diagnoses, Triage};
 mod image;
 mod lane;
 mod left_out;
+mod model;
 mod stack;
 
 pub use image::{ImageState, ImageStory};
 pub use lane::{CaseStory, LanePhase, LaneStory, RunningCase};
 pub use left_out::LeftOut;
+pub use model::{ModelState, ModelStory};
 pub use stack::{Answer, ServicePhase, ServiceStory, StackPhase, StackStory};
 
 use crate::neutral::{neutral, shows};
@@ -33,6 +35,8 @@ pub struct Story {
     pub head: Option<Head>,
     /// Images, in order of their first mention.
     pub images: Vec<ImageStory>,
+    /// Models that had to come here, in order of their first mention.
+    pub models: Vec<ModelStory>,
     /// Stacks, in order of their first mention.
     pub stacks: Vec<StackStory>,
     /// Lanes, in the plan's order.
@@ -156,6 +160,7 @@ impl Story {
             | Event::Found { .. }
             | Event::GpusGranted { .. } => {}
             Event::ImageProgress { .. } | Event::ImageReady { .. } => self.fold_image(elapsed_us, event),
+            Event::ModelProgress { .. } | Event::ModelReady { .. } => self.fold_model(elapsed_us, event),
             Event::LanePreparing { .. }
             | Event::LaneStarted { .. }
             | Event::CasesCollected { .. }
@@ -200,6 +205,7 @@ impl Story {
         match &self.head {
             Some(Head { tier: Some(tier), .. }) => tier.name().to_owned(),
             Some(head) if !head.profiles.is_empty() => head.profiles.join(", "),
+            None if !self.models.is_empty() => "models".to_owned(),
             _ => "run".to_owned(),
         }
     }

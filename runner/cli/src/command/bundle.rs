@@ -36,6 +36,13 @@ pub async fn bundle(settings: &Settings, args: &BundleArgs) -> Result<ExitCode, 
         bytes(unpacked),
         into.display(),
     ))?;
+    if let Some(plan) = record.plan.as_ref().filter(|plan| !plan.models.is_empty()) {
+        let named = plan.models.iter().map(|(name, content)| format!("`{name}` ({content})"));
+        super::print(&format!(
+            "models are not packed, only named: {}; `testbed models list` says there how to have them\n",
+            named.collect::<Vec<_>>().join(", ")
+        ))?;
+    }
     Ok(ExitCode::Passed)
 }
 

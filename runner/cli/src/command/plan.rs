@@ -12,6 +12,7 @@ use testbed_model::profile::Origin;
 use crate::args::PlanArgs;
 use crate::budgeting::Forecast;
 use crate::collection::{self, Ask};
+use crate::equipping;
 use crate::failure::{Bug, Failure, OutputError};
 use crate::plan_file;
 use crate::preparation::{Decided, Preparation, Question};
@@ -36,6 +37,8 @@ pub async fn plan(settings: &Settings, args: &PlanArgs) -> Result<ExitCode, Fail
     }
     let Decided { plan, remarks, forecast, .. } = question.plan(&catalog)?;
     super::remark(settings, &remarks);
+    // The plan is the same on every machine; that this one could not perform it yet is no part of it.
+    super::remark(settings, &equipping::remarks(question.library(), &plan));
     if args.json {
         let bytes = plan.canonical_json().map_err(|error| OutputError(error.into()))?;
         super::print(&format!("{}\n", String::from_utf8_lossy(&bytes)))?;
@@ -152,6 +155,12 @@ fn readable(plan: &Plan, forecast: &Forecast) -> Result<String, Failure> {
     }
     for group in &plan.skips {
         let _ = writeln!(out, "  {:<28} {:>5}  {}", group.suite, group.cases.len(), group.reason);
+    }
+    if !plan.models.is_empty() {
+        out.push_str("\nmodels\n");
+    }
+    for (name, content) in &plan.models {
+        let _ = writeln!(out, "  {name:<16} {content}");
     }
     if !plan.images.is_empty() {
         out.push_str("\nimages\n");

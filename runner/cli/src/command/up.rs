@@ -11,6 +11,7 @@ use testbed_model::plan::placed_stack;
 use testbed_model::stack::Stack;
 
 use crate::args::UpArgs;
+use crate::equipping;
 use crate::failure::{Bug, Failure};
 use crate::keeping;
 use crate::mounts;
@@ -23,11 +24,9 @@ use crate::telling::{Show, Telling};
 pub async fn up(settings: &Settings, args: &UpArgs) -> Result<ExitCode, Failure> {
     let keep_until = if args.detach { Some(keeping::until("--keep", &args.keep)?) } else { None };
     let preparation = Preparation::read(settings, std::slice::from_ref(&args.profile)).await?;
-    let stack = placed_stack(
-        &preparation.stack(&args.profile)?,
-        &settings.root.to_string_lossy(),
-        preparation.facts.cores,
-    );
+    let stack = preparation.stack(&args.profile)?;
+    let places = equipping::places_of_stack(settings, &preparation.library, &stack).await?;
+    let stack = placed_stack(&stack, &places, preparation.facts.cores);
     mounts::check_stacks([&stack], &agent_binary()?)?;
     let daemon = Daemon::connect().await?;
     let (events, receiver) = Events::channel(Clock::start());

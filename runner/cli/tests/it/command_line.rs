@@ -8,7 +8,7 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::{Site, command};
 
 /// Every verb that a person can see, with the verbs below it.
-const VERBS: [&[&str]; 27] = [
+const VERBS: [&[&str]; 33] = [
     &["run"],
     &["plan"],
     &["list"],
@@ -23,6 +23,12 @@ const VERBS: [&[&str]; 27] = [
     &["images", "update"],
     &["images", "export"],
     &["images", "import"],
+    &["models"],
+    &["models", "list"],
+    &["models", "fetch"],
+    &["models", "verify"],
+    &["models", "import"],
+    &["models", "make-tiny"],
     &["report"],
     &["repro"],
     &["bundle"],
@@ -75,6 +81,7 @@ fn the_verbs_of_help_are_the_ones_tested_here() {
     };
     assert_eq!(verbs(&[]), below(&[]));
     assert_eq!(verbs(&["images"]), below(&["images"]));
+    assert_eq!(verbs(&["models"]), below(&["models"]));
     assert_eq!(verbs(&["history"]), below(&["history"]));
 }
 

@@ -18,6 +18,7 @@ mod doctor;
 mod folders;
 mod history;
 mod image_lock;
+mod models;
 mod output;
 mod pipelines;
 mod plan;

@@ -7,7 +7,7 @@ use testbed_model::exit_code::ExitCode;
 
 use crate::site::{Site, repository};
 
-const OF: [&str; 3] = ["project", "profile", "facts"];
+const OF: [&str; 4] = ["project", "profile", "models", "facts"];
 
 /// What the command prints, outside of any checkout.
 fn printed(arguments: &[&str]) -> String {
@@ -56,8 +56,11 @@ fn our_own_files_point_editors_at_their_schemas() {
     let root = repository();
     let profiles = fs::read_dir(root.join("envs")).unwrap().map(|entry| entry.unwrap().path());
     let profiles = profiles.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    let files: Vec<(PathBuf, &str)> =
-        profiles.map(|path| (path, "profile")).chain([(root.join("testbed.toml"), "project")]).collect();
+    let files: Vec<(PathBuf, &str)> = profiles
+        .map(|path| (path, "profile"))
+        .chain([(root.join("testbed.toml"), "project")])
+        .chain([(root.join("models/models.toml"), "models")])
+        .collect();
     assert!(files.len() > 5, "{files:?}");
     for (path, of) in files {
         let text = fs::read_to_string(&path).unwrap();

@@ -227,6 +227,9 @@ pub fn command<I: AsRef<OsStr>>(program: &Path, arguments: impl IntoIterator<Ite
         "GITHUB_STEP_SUMMARY",
         "TESTBED_ROOT",
         "TESTBED_SUBNETS",
+        "HF_TOKEN",
+        "HF_TOKEN_PATH",
+        "HF_ENDPOINT",
     ];
     for name in settings {
         command.env_remove(name);

@@ -92,6 +92,8 @@ fn networking(mode: &NetworkMode) -> Option<NetworkingConfig> {
 fn mount(mount: &Mount) -> ClientMount {
     let (typ, source, target, read_only) = match mount {
         Mount::Bind { source, target, read_only } => (MountType::BIND, source, target, *read_only),
+        // One that nobody placed has no source: the daemon refuses a name that is no path.
+        Mount::Model { model, target } => (MountType::BIND, model, target, true),
         Mount::Volume { volume, target, read_only } => (MountType::VOLUME, volume, target, *read_only),
     };
     ClientMount {

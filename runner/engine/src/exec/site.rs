@@ -159,7 +159,10 @@ fn container(lane: &Lane, site: &Site, stack: Option<&StackSite>, place: &str) -
         user: Some(site.user.to_string()),
         hostname: Some("tests".to_owned()),
         labels,
-        mounts: vec![read_only(&site.agent, AGENT_PATH), read_only(&site.project, PROJECT)],
+        mounts: [read_only(&site.agent, AGENT_PATH), read_only(&site.project, PROJECT)]
+            .into_iter()
+            .chain(lane.mounts.iter().cloned())
+            .collect(),
         tmpfs: memory_folders(lane, site, place),
         limits: Some(lane.limits),
         cpu_shares: Some(if stack.is_some() { BESIDE_A_STACK } else { ALONE }),
@@ -217,6 +220,7 @@ fn fixed_environment(site: &Site) -> BTreeMap<String, String> {
         ("TERM", "dumb"),
         ("NO_COLOR", "1"),
         ("HF_HUB_OFFLINE", "1"),
+        ("TRANSFORMERS_OFFLINE", "1"),
         ("PYTHONDONTWRITEBYTECODE", "1"),
         ("PYTHONUNBUFFERED", "1"),
     ];
@@ -242,7 +246,7 @@ pub(crate) mod tests {
     use std::net::{IpAddr, Ipv4Addr};
 
     use testbed_model::lane::{Habits, Lane, LaneId, LaneTimeouts, SuiteKind};
-    use testbed_model::stack::{Limits, Probe, Ready, Service, Stack, StackTimeouts};
+    use testbed_model::stack::{Limits, Mount, Probe, Ready, Service, Stack, StackTimeouts};
     use testbed_model::tier::TestType;
 
     use super::{Assembly, Identity, NetworkMode, Site, StackSite, WORK, user_for};
@@ -266,6 +270,7 @@ pub(crate) mod tests {
             covered_later: Vec::new(),
             timeouts: LaneTimeouts { case_ms: 30_000, suite_ms: 300_000 },
             limits: Limits { memory_bytes: 2 << 30, nano_cpus: 2_000_000_000, pids: 512 },
+            mounts: Vec::new(),
         }
     }
 
@@ -350,6 +355,22 @@ pub(crate) mod tests {
     fn the_container_is_hardened_and_closed() {
         let lane = lane(SuiteKind::Pytest, "unit", None);
         insta::assert_debug_snapshot!(Assembly::new(&lane, &site(), None, WORK).container);
+    }
+
+    #[test]
+    fn the_models_of_a_lane_are_mounted_read_only_and_nothing_asks_for_others() {
+        let mut lane = lane(SuiteKind::Pytest, "unit", None);
+        let model = Mount::Bind {
+            source: "/var/models/tiny-1".to_owned(),
+            target: "/models/tiny".to_owned(),
+            read_only: true,
+        };
+        lane.mounts = vec![model.clone()];
+        let assembly = Assembly::new(&lane, &site(), None, WORK);
+        assert_eq!(assembly.container.mounts.last(), Some(&model));
+        let offline =
+            ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].map(|name| assembly.job.environment[name].as_str());
+        assert_eq!(offline, ["1", "1"]);
     }
 
     #[test]

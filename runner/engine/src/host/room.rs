@@ -20,6 +20,12 @@ pub struct Full {
     pub total_bytes: u64,
 }
 
+/// How many bytes this user can still write where a path is.
+pub fn left(path: &Path) -> std::io::Result<u64> {
+    let there = statvfs(path)?;
+    Ok(there.f_bavail.saturating_mul(there.f_frsize))
+}
+
 /// Those that this process could write to.
 pub fn here() -> Vec<Full> {
     full(Path::new("/proc/self/mounts"), Path::new("/"))

@@ -124,7 +124,7 @@ pub fn service(
         Mount::Volume { volume, target, read_only } => {
             Mount::Volume { volume: identity.volume(volume), target: target.clone(), read_only: *read_only }
         }
-        bind @ Mount::Bind { .. } => bind.clone(),
+        other @ (Mount::Bind { .. } | Mount::Model { .. }) => other.clone(),
     });
     // Name, names and name servers belong to the place, so a guest finds its host's.
     let (network, hostname, extra_hosts, dns) = match host {

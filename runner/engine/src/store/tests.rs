@@ -33,6 +33,7 @@ fn plan() -> Plan {
         lanes: Vec::new(),
         skipped: Vec::new(),
         skips: Vec::new(),
+        models: BTreeMap::new(),
         whole: None,
     }
 }

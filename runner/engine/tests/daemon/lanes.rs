@@ -81,6 +81,7 @@ impl Bench {
             covered_later: Vec::new(),
             timeouts: LaneTimeouts { case_ms: 30_000, suite_ms: 30_000 },
             limits: Limits { memory_bytes: 256 << 20, nano_cpus: 1_000_000_000, pids: 64 },
+            mounts: Vec::new(),
         };
         Self { lane, project }
     }
@@ -300,6 +301,7 @@ async fn a_project_that_only_root_may_read(site: &mut Site) {
         lanes: vec![lane],
         skipped: Vec::new(),
         skips: Vec::new(),
+        models: [].into(),
         whole: None,
     };
     let capacity = Capacity::of_host(2, 8 << 30, 0);

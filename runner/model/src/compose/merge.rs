@@ -175,6 +175,7 @@ services:
             .map(|mount| match mount {
                 Mount::Bind { source, .. } => source.as_str(),
                 Mount::Volume { volume, .. } => volume.as_str(),
+                Mount::Model { model, .. } => model.as_str(),
             })
             .collect();
         assert_eq!(sources, ["data", "other"]);

@@ -10,12 +10,13 @@ use super::distribute::Distribution;
 use super::judge::{Candidate, Judge, Seat, Step};
 use super::names::{check_choice, check_names, check_patterns, find};
 use super::verdict::{SkipGroup, SkipReason, Verdict};
-use super::{Choice, Environment, Plan, PlanError, SCHEMA, SkippedLane, plan_stack, tier_expression};
+use super::{Choice, Environment, Plan, PlanError, SCHEMA, SkippedLane, equip, plan_stack, tier_expression};
 use crate::budget::Durations;
 use crate::catalog::{Catalog, SuiteCatalog};
 use crate::changes::Impact;
 use crate::facts::Facts;
 use crate::lane::{Lane, LaneId, LaneTimeouts, SuiteKind};
+use crate::models::Models;
 use crate::profile::{BASE, Resolved};
 use crate::project::{LaneRule, Project, Suite, Vocabulary};
 use crate::selection::Expression;
@@ -40,6 +41,8 @@ pub struct Inputs<'a> {
     pub profiles: &'a BTreeSet<String>,
     /// The lock's references by image name.
     pub images: &'a BTreeMap<String, String>,
+    /// The models that profiles and cases may name.
+    pub models: &'a Models,
     /// Facts of this host.
     pub facts: &'a Facts,
     /// What the command line narrows the tier to.
@@ -366,7 +369,9 @@ impl<'i, 'a> Decision<'i, 'a> {
     fn stack(&mut self, environment: &Environment) -> Result<&Stack, PlanError> {
         match self.stacks.entry(environment.profile.name.clone()) {
             Entry::Occupied(planned) => Ok(planned.into_mut()),
-            Entry::Vacant(place) => Ok(place.insert(plan_stack(environment, self.inputs.images)?)),
+            Entry::Vacant(place) => {
+                Ok(place.insert(plan_stack(environment, self.inputs.images, self.inputs.models)?))
+            }
         }
     }
 
@@ -426,7 +431,21 @@ impl<'i, 'a> Decision<'i, 'a> {
                 nano_cpus: profile.executor.cpus.value,
                 pids: profile.executor.pids.value,
             },
+            mounts: Vec::new(),
         })
+    }
+
+    /// Gives every lane the models of its profile and of its cases.
+    fn equip_lanes(&mut self) {
+        let (environments, models) = (self.inputs.environments, self.inputs.models);
+        for lane in &mut self.lanes {
+            let of = lane.id.profile.as_ref();
+            let environment = environments.iter().find(|it| Some(&it.profile.name) == of);
+            // A profile whose models are not known has no stack, and no lane.
+            let names =
+                environment.and_then(|it| equip::of_profile(&it.profile, models).ok()).unwrap_or_default();
+            equip::lane(lane, &names, self.inputs.catalog.suites.get(&lane.id.suite), models);
+        }
     }
 
     fn skip(&mut self, suite: &Suite, profile: Option<&String>, reason: String) {
@@ -445,6 +464,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             self.skips.extend(skips);
         }
         name_files(&mut self.lanes, self.inputs.choice);
+        self.equip_lanes();
         let order: Vec<&str> =
             ordered(self.inputs.environments).iter().map(|e| e.profile.name.as_str()).collect();
         let position = |profile: &Option<String>| {
@@ -468,6 +488,7 @@ impl<'i, 'a> Decision<'i, 'a> {
             tier: self.inputs.tier,
             project: self.inputs.project.name.clone(),
             images,
+            models: equip::contents(&stacks, &self.lanes, self.inputs.models),
             stacks,
             lanes: self.lanes,
             skipped: self.skipped,

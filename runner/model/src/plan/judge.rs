@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::verdict::{Asker, SkipReason, Verdict};
-use super::{Filter, Inputs};
+use super::{Filter, Inputs, equip};
 use crate::catalog::{Entry, SuiteCatalog, ToolWord};
 use crate::lane::{LaneId, SuiteKind};
 use crate::project::{Quarantine, Suite};
@@ -50,6 +50,7 @@ struct SetOfMarks {
     fits_suite: bool,
     skip: Option<SkipReason>,
     hardware: Option<SkipReason>,
+    unknown_model: Option<SkipReason>,
     /// Which candidates serve them, or else what each lacks.
     served: Result<Vec<usize>, SkipReason>,
 }
@@ -100,6 +101,9 @@ impl<'i> Judge<'i> {
             fits_suite: self.own.as_ref().is_none_or(|expression| expression.matches(&Marks(&marks))),
             skip: marks.iter().find(|mark| mark.name == "skip").map(marked_skip),
             hardware: missing.map(|it| SkipReason::Hardware { needs: it.needs, has: it.has }),
+            unknown_model: equip::of_marks(&marks)
+                .find(|name| self.inputs.models.find(name).is_none())
+                .map(|name| SkipReason::UnknownModel { model: name.to_owned() }),
             served: self.served(&marks),
         }
     }
@@ -178,7 +182,7 @@ type Rule = fn(&Judge<'_>, &Asked<'_>, &SetOfMarks) -> Option<SkipReason>;
 
 /// The rules in their order: what was asked for comes first, so that a reason names it before anything that the person who
 /// asks did not ask about.
-const RULES: [(&str, Rule); 11] = [
+const RULES: [(&str, Rule); 12] = [
     ("-m", |judge, asked, _| {
         judge.withheld_by(Asker::Markers).filter(|_| !judge.filter.fits_markers(asked.entry))
     }),
@@ -217,6 +221,7 @@ const RULES: [(&str, Rule); 11] = [
     }),
     ("hardware", |_, _, set| set.hardware.clone()),
     ("profile", |_, _, set| set.served.as_ref().err().cloned()),
+    ("model", |_, _, set| set.unknown_model.clone()),
 ];
 
 impl Judge<'_> {

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Environment, Plan, PlanError, harden, requirement};
+use super::{Environment, Plan, PlanError, equip, harden, requirement};
 use crate::compose::ServiceDefinition;
 use crate::document::Mark;
+use crate::models::Models;
 use crate::span::Fault;
 use crate::stack::{DeviceReservation, GpuNeed, Limits, Mount, Service, Stack, StackTimeouts};
 
@@ -18,13 +19,20 @@ const TMP: &str = "/tmp";
 const TMPFS_OPTIONS: &str = "mode=1777";
 
 /// The stack of an environment. `images` are the lock's references by name.
-pub fn plan_stack(environment: &Environment, images: &BTreeMap<String, String>) -> Result<Stack, PlanError> {
+pub fn plan_stack(
+    environment: &Environment,
+    images: &BTreeMap<String, String>,
+    models: &Models,
+) -> Result<Stack, PlanError> {
     let (profile, compose) = (&environment.profile, &environment.compose);
     let enabled: BTreeSet<String> = profile.compose_profiles.value.iter().cloned().collect();
     check_compose_profiles(environment, &enabled)?;
+    let models = equip::of_profile(profile, models)?;
     let mut services = BTreeMap::new();
     for (name, definition) in compose.enabled(&enabled) {
-        services.insert(name.clone(), service(environment, name, definition, images)?);
+        let mut service = service(environment, name, definition, images)?;
+        service.mounts = equip::mounts(&service.mounts, &models);
+        services.insert(name.clone(), service);
     }
     let Some(ready) = compose.ready.clone() else {
         let fault = compose.fault(Mark::START, "the stack does not say when it serves");
@@ -40,7 +48,7 @@ pub fn plan_stack(environment: &Environment, images: &BTreeMap<String, String>) 
     }
     let used = |mount: &Mount| match mount {
         Mount::Volume { volume, .. } => Some(volume.clone()),
-        Mount::Bind { .. } => None,
+        Mount::Bind { .. } | Mount::Model { .. } => None,
     };
     let volumes = services.values().flat_map(|service| service.mounts.iter().filter_map(used)).collect();
     check_gpus(environment, &services)?;
@@ -83,41 +91,60 @@ fn check_gpus(environment: &Environment, services: &BTreeMap<String, Service>) -
     Err(fault.with_hint(format!("set `gpus = {reserved}` under `[requirements]` of `{}`", profile.name)))
 }
 
-/// What this machine executes of a plan: bind mounts below `root`, an absolute path, and no container with more cores
-/// than there are, which the daemon would refuse. The plan itself stays equal on all machines.
+/// Where a machine keeps what containers mount.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// The configuration's root, an absolute path.
+    pub root: String,
+    /// The folder of each model, by its name.
+    pub models: BTreeMap<String, String>,
+}
+
+/// What this machine executes of a plan: bind mounts of where it keeps things, and no container with more cores than there
+/// are, which the daemon would refuse. The plan itself stays equal on all machines.
 #[must_use]
-pub fn placed(plan: &Plan, root: &str, cores: u32) -> Plan {
+pub fn placed(plan: &Plan, places: &Places, cores: u32) -> Plan {
     let mut plan = plan.clone();
-    plan.stacks = plan.stacks.iter().map(|stack| placed_stack(stack, root, cores)).collect();
+    plan.stacks = plan.stacks.iter().map(|stack| placed_stack(stack, places, cores)).collect();
     for lane in &mut plan.lanes {
         lane.limits = capped(lane.limits, cores);
+        lane.mounts.iter_mut().for_each(|mount| place(mount, places));
     }
     plan
 }
 
 /// The same for a single stack.
 #[must_use]
-pub fn placed_stack(stack: &Stack, root: &str, cores: u32) -> Stack {
-    let mut stack = rooted(stack, root);
+pub fn placed_stack(stack: &Stack, places: &Places, cores: u32) -> Stack {
+    let mut stack = rooted(stack, places);
     for service in stack.services.values_mut() {
         service.limits = capped(service.limits, cores);
     }
     stack
 }
 
-/// The same stack with the sources of its bind mounts below `root`, an absolute path.
+/// The same stack with everything that it mounts where this machine keeps it.
 #[must_use]
-pub fn rooted(stack: &Stack, root: &str) -> Stack {
+pub fn rooted(stack: &Stack, places: &Places) -> Stack {
     let mut stack = stack.clone();
     let mounts = stack.services.values_mut().flat_map(|service| service.mounts.iter_mut());
-    for mount in mounts {
-        if let Mount::Bind { source, .. } = mount
-            && !source.starts_with('/')
-        {
-            *source = format!("{}/{source}", root.trim_end_matches('/'));
-        }
-    }
+    mounts.for_each(|mount| place(mount, places));
     stack
+}
+
+fn place(mount: &mut Mount, places: &Places) {
+    match mount {
+        Mount::Bind { source, .. } if !source.starts_with('/') => {
+            *source = format!("{}/{source}", places.root.trim_end_matches('/'));
+        }
+        Mount::Model { model, target } => {
+            if let Some(source) = places.models.get(model) {
+                *mount =
+                    Mount::Bind { source: source.clone(), target: std::mem::take(target), read_only: true };
+            }
+        }
+        Mount::Bind { .. } | Mount::Volume { .. } => {}
+    }
 }
 
 /// Zero cores is a host that did not say how many it has.
@@ -228,7 +255,9 @@ fn tmpfs(definition: &ServiceDefinition) -> BTreeMap<String, String> {
         })
         .collect();
     let taken = definition.mounts.iter().any(|mount| match mount {
-        Mount::Bind { target, .. } | Mount::Volume { target, .. } => target == TMP,
+        Mount::Bind { target, .. } | Mount::Model { target, .. } | Mount::Volume { target, .. } => {
+            target == TMP
+        }
     });
     if !taken {
         tmpfs.entry(TMP.to_owned()).or_insert_with(|| TMPFS_OPTIONS.to_owned());

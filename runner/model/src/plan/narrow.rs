@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Plan;
+use super::{Plan, equip};
 use crate::lane::{Cases, LaneId};
 
 /// Cases to keep, by lane: each with its file, where one is known.
@@ -35,6 +35,8 @@ pub fn narrowed(plan: &Plan, kept: &Kept) -> Plan {
     let services = plan.stacks.iter().flat_map(|stack| stack.services.values()).map(|service| &service.image);
     let needed: BTreeSet<&String> = services.chain(lanes.iter().map(|lane| &lane.image)).collect();
     plan.images.retain(|image, _| needed.contains(image));
+    let mounted: BTreeSet<&str> = equip::mounted(&plan.stacks, &plan.lanes).collect();
+    plan.models.retain(|model, _| mounted.contains(model.as_str()));
     plan
 }
 

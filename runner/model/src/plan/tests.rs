@@ -3,6 +3,7 @@
 pub(crate) mod cases;
 mod choice;
 mod lanes;
+mod models_of;
 mod properties;
 mod stacks;
 
@@ -14,6 +15,7 @@ use crate::catalog::Catalog;
 use crate::changes::Impact;
 use crate::facts::Facts;
 use crate::hint::Hint as _;
+use crate::models::{self, Models};
 use crate::profile::{self, Resolved};
 use crate::project::{self, Project, Vocabulary};
 use crate::tier::Tier;
@@ -89,6 +91,7 @@ struct World {
     vocabulary: Vocabulary,
     impact: Option<Impact>,
     durations: Durations,
+    models: Models,
 }
 
 impl World {
@@ -115,6 +118,7 @@ impl World {
             vocabulary: Vocabulary::default(),
             impact: None,
             durations: Durations::default(),
+            models: Models::parse(models::FILE, include_str!("../../../../models/models.toml")).unwrap(),
         }
     }
 
@@ -193,6 +197,7 @@ impl Stage {
             environments: &self.environments,
             profiles: &self.profiles,
             images: &world.images,
+            models: &world.models,
             facts: &world.facts,
             choice,
             catalog: &world.catalog,

@@ -63,6 +63,11 @@ pub enum SkipReason {
         /// Profile and what it lacks, or why it takes no part.
         lacks: Vec<String>,
     },
+    /// It needs a model that nobody knows.
+    UnknownModel {
+        /// As its marker names it.
+        model: String,
+    },
     /// No lane lets it through.
     NoLane,
     /// It belongs to another shard.
@@ -104,7 +109,11 @@ impl SkipReason {
     pub const fn is_withheld(&self) -> bool {
         matches!(
             self,
-            Self::MarkedSkip { .. } | Self::Quarantined { .. } | Self::Hardware { .. } | Self::Profile { .. }
+            Self::MarkedSkip { .. }
+                | Self::Quarantined { .. }
+                | Self::Hardware { .. }
+                | Self::Profile { .. }
+                | Self::UnknownModel { .. }
         )
     }
 
@@ -120,6 +129,7 @@ impl SkipReason {
             Self::NotAffected => "not affected",
             Self::Hardware { .. } => "hardware missing",
             Self::Profile { .. } => "profile unavailable",
+            Self::UnknownModel { .. } => "model unknown",
             Self::NoLane => "no lane",
             Self::OtherShard { .. } => "other shard",
         }
@@ -139,6 +149,9 @@ impl fmt::Display for SkipReason {
             Self::NotAffected => f.write_str("no changed file concerns it"),
             Self::Hardware { needs, has } => write!(f, "it needs {needs}; this host has {has}"),
             Self::Profile { lacks } => write!(f, "no profile has what it needs: {}", lacks.join("; ")),
+            Self::UnknownModel { model } => {
+                write!(f, "it needs the model `{model}`, which {} does not have", crate::models::FILE)
+            }
             Self::NoLane => f.write_str("no lane of its suite lets it through"),
             Self::OtherShard { shard } => write!(f, "it belongs to shard {shard}"),
         }

@@ -93,6 +93,12 @@ fn parts(plan: &Plan, lane: &Lane, around: Surroundings<'_>) -> BTreeMap<String,
     for service in stack.iter().flat_map(|stack| stack.services.values()) {
         image(&service.image, &service.image_reference);
     }
+    let of_services =
+        stack.iter().flat_map(|stack| stack.services.values()).flat_map(|service| &service.mounts);
+    for name in of_services.chain(&lane.mounts).filter_map(Mount::model) {
+        let content = plan.models.get(name).map_or("unknown", |content| content.0.as_str());
+        parts.insert(format!("model {name}"), content.to_owned());
+    }
     if let Some(stack) = stack {
         parts.insert("profile".to_owned(), stack.profile.clone());
         for (name, service) in &stack.services {
@@ -116,7 +122,7 @@ fn tool(lane: &Lane) -> String {
 fn sources(stack: &Stack) -> impl Iterator<Item = &String> {
     stack.services.values().flat_map(|service| &service.mounts).filter_map(|mount| match mount {
         Mount::Bind { source, .. } => Some(source),
-        Mount::Volume { .. } => None,
+        Mount::Model { .. } | Mount::Volume { .. } => None,
     })
 }
 

@@ -3,6 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::inventory::schema::Kind as OfInventory;
+use crate::models::Architecture;
+use crate::models::schema::Kind as OfModels;
 use crate::profile::ARCHITECTURES;
 use crate::profile::schema::Kind as OfProfile;
 use crate::project::KINDS;
@@ -191,6 +193,36 @@ pub(super) const fn inventory_words(kind: OfInventory) -> &'static str {
         OfInventory::Architecture => "`x86_64`, `aarch64`",
         OfInventory::Engine => "`Docker`, `Podman`",
     }
+}
+
+/// The schema of a value in `models.toml`.
+pub(super) fn of_models(kind: OfModels) -> Value {
+    match kind {
+        OfModels::Text => pattern(NAME),
+        OfModels::Identifier => pattern(IDENTIFIER),
+        OfModels::Folder | OfModels::Path => pattern(BELOW),
+        OfModels::Architecture => words(Architecture::ALL.map(Architecture::name)),
+        OfModels::Repository => pattern("^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$"),
+        OfModels::Revision => pattern("^[0-9a-f]{40}$"),
+        OfModels::Sha256 => pattern("^[0-9a-f]{64}$"),
+        OfModels::Bytes => json!({ "type": "integer", "minimum": 0 }),
+    }
+}
+
+/// What a value in `models.toml` is, for the reference page.
+pub(super) fn models_words(kind: OfModels) -> String {
+    match kind {
+        OfModels::Text => "text",
+        OfModels::Identifier => "up to 64 letters, digits, `-`, `_`, `.`",
+        OfModels::Folder => "folder below `models/`",
+        OfModels::Path => "path in the model's folder",
+        OfModels::Architecture => return listed(&Architecture::ALL.map(Architecture::name)),
+        OfModels::Repository => "`OWNER/NAME`",
+        OfModels::Revision => "40 lower-case hexadecimal digits",
+        OfModels::Sha256 => "64 lower-case hexadecimal digits",
+        OfModels::Bytes => "number of bytes",
+    }
+    .to_owned()
 }
 
 /// The names that stand where a path of keys is free.

@@ -1,7 +1,8 @@
 //! Reference pages in Markdown.
 
-use super::{Row, inventory_rows, profile_rows, project_rows};
+use super::{Row, inventory_rows, model_rows, profile_rows, project_rows};
 use crate::inventory::schema as inventory;
+use crate::models::schema as models;
 use crate::project::schema::{EXAMPLE, TABLES, is_free};
 
 const PROJECT: &str = "\
@@ -54,6 +55,34 @@ pub fn reference_facts() -> String {
         page.push_str(&table_of(rows.iter().filter(|row| title_of(row).0 == title)));
     }
     page.push_str(&format!("\n## Every key in one file\n\n```toml\n{}```\n", inventory::EXAMPLE));
+    page
+}
+
+const MODELS: &str = "\
+# Models: `models/models.toml`
+
+<!-- Generated from runner/model/src/models/schema.rs; a test keeps them equal. -->
+
+The models that profiles (`models = [...]`) and cases (`@pytest.mark.model(NAME)`) may name. Each model is known by the SHA-256 of its
+files; its hash is part of the environment id. Whatever is not listed here is an error that names file, line and column.
+`testbed schema models` prints the same as a JSON Schema.
+
+- A model in the checkout (`folder`) is mounted from there. The others are kept in `.testbed/cache/models/`: `testbed models fetch` has
+  them from Hugging Face, `make-tiny` makes them, `import` copies them from a folder. Fetching is the only step that asks the network.
+- Services that mount the folder `models` at `/models`, and the containers that execute cases, get each model by itself at
+  `/models/NAME`, read-only.
+- A case names a model by its name here or by its repository: `@pytest.mark.model(\"Qwen/Qwen3-0.6B\")`. A case whose model is not in
+  this file is skipped, with that as the reason.
+";
+
+/// The reference page of `models.toml`.
+pub fn reference_models() -> String {
+    let rows = model_rows();
+    let mut page = MODELS.to_owned();
+    for (title, about) in models::TABLES {
+        page.push_str(&format!("\n## `{title}`\n\n{about}\n\n"));
+        page.push_str(&table_of(rows.iter().filter(|row| title_of(row).0 == title)));
+    }
     page
 }
 

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{profile, project, reference_profile, reference_project};
+use super::{models, profile, project, reference_models, reference_profile, reference_project};
 use crate::document::{self, Kind, from_toml};
+use crate::models::schema as model_keys;
+use crate::models::{FILE, Models};
 use crate::profile::schema as profile_keys;
 use crate::project::schema as project_keys;
 use crate::project::schema::{EXAMPLE, is_free};
@@ -19,6 +21,8 @@ const PROFILES: [(&str, &str); 6] = [
     ("mocker-sglang", include_str!("../../../../envs/mocker-sglang.toml")),
     ("mocker-trtllm", include_str!("../../../../envs/mocker-trtllm.toml")),
 ];
+
+const MODELS: &str = include_str!("../../../../models/models.toml");
 
 const PROJECTS: [(&str, &str); 3] = [
     ("testbed.toml", include_str!("../../../../testbed.toml")),
@@ -143,6 +147,9 @@ fn the_keys_of_the_schemas_are_those_of_the_readers() {
     let mut found = BTreeSet::new();
     paths(&profile(), &[], &mut found);
     assert_eq!(found, profile_keys::KEYS.iter().map(|key| of_table(key.path)).collect());
+    let mut found = BTreeSet::new();
+    paths(&models(), &[], &mut found);
+    assert_eq!(found, model_keys::KEYS.iter().map(|key| of_table(key.path)).collect());
 }
 
 #[test]
@@ -150,6 +157,8 @@ fn our_own_files_fit_their_schemas() {
     for (name, text) in PROJECTS {
         fits(&read(text), &project()).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
+    fits(&read(MODELS), &models()).unwrap();
+    fits(&read(""), &models()).unwrap();
     for (name, text) in PROFILES {
         fits(&read(text), &profile()).unwrap_or_else(|error| panic!("{name}: {error}"));
     }
@@ -186,6 +195,28 @@ fn what_the_reader_refuses_does_not_fit_the_schema() {
 }
 
 #[test]
+fn what_the_reader_of_models_refuses_does_not_fit_their_schema() {
+    const GOOD: &str = "[[model]]\nname = \"a\"\nhuggingface = \"a/b\"\nrevision = \"R\"\nlicence = \"MIT\"\nsize = 1\nfiles = [{ path = \"c\" }]\n";
+    let good = GOOD.replace('R', &"0".repeat(40));
+    Models::parse(FILE, &good).unwrap();
+    fits(&read(&good), &models()).unwrap();
+    for (old, new) in [
+        ("name = \"a\"", "nam = \"a\""),
+        ("huggingface = \"a/b\"\n", ""),
+        ("huggingface = \"a/b\"", "make = \"gpt\"\ntokenizer = \"a\""),
+        ("licence = \"MIT\"\n", ""),
+        ("size = 1", "size = \"1\""),
+        ("path = \"c\"", "file = \"c\""),
+        ("huggingface = \"a/b\"", "huggingface = \"a/b\"\nfolder = \"c\""),
+        ("name = \"a\"", "name = \"a\"\ntokenizer = \"a\""),
+    ] {
+        let text = good.replace(old, new);
+        assert!(Models::parse(FILE, &text).is_err(), "the reader takes {new}");
+        assert!(fits(&read(&text), &models()).is_err(), "the schema takes {new}");
+    }
+}
+
+#[test]
 fn no_table_takes_a_key_that_is_unknown() {
     let headers: Vec<&str> = EXAMPLE.lines().filter(|line| line.starts_with('[')).collect();
     for header in headers {
@@ -218,6 +249,7 @@ fn the_reference_pages_are_the_tables() {
     for (name, page, committed) in [
         ("project", reference_project(), include_str!("../../../../docs/reference/project.md")),
         ("profile", reference_profile(), include_str!("../../../../docs/reference/profile.md")),
+        ("models", reference_models(), include_str!("../../../../docs/reference/models.md")),
     ] {
         assert!(
             page == committed,
@@ -232,6 +264,7 @@ fn every_key_is_on_its_page() {
     let table_lines = |page: &str| page.lines().filter(|line| line.starts_with("| `")).count();
     assert_eq!(table_lines(&reference_project()), project_keys::KEYS.len());
     assert_eq!(table_lines(&reference_profile()), profile_keys::KEYS.len());
+    assert_eq!(table_lines(&reference_models()), model_keys::KEYS.len());
 }
 
 #[test]

@@ -6,7 +6,8 @@ use crate::fit;
 use crate::quantity::{bytes, running};
 use crate::row::Row;
 use crate::story::{
-    ImageState, ImageStory, LanePhase, LaneStory, ServicePhase, StackPhase, StackStory, Story,
+    ImageState, ImageStory, LanePhase, LaneStory, ModelState, ModelStory, ServicePhase, StackPhase,
+    StackStory, Story,
 };
 use crate::style::{Glyphs, Style, Tone};
 
@@ -48,7 +49,8 @@ pub(super) fn draw(story: &Story, now_us: u64, size: ScreenSize, style: &Style) 
     let lanes = story.lanes.iter().filter_map(|lane| lane_row(lane, now_us, wide, style.glyphs));
     let stacks = story.stacks.iter().filter_map(|stack| stack_row(stack, now_us, wide));
     let images = story.images.iter().filter_map(|image| image_row(image, now_us, wide, style.glyphs));
-    let doing: Vec<Doing> = lanes.chain(stacks).chain(images).collect();
+    let models = story.models.iter().filter_map(|model| model_row(model, now_us, wide, style.glyphs));
+    let doing: Vec<Doing> = lanes.chain(stacks).chain(images).chain(models).collect();
     let names = doing.iter().map(|row| fit::columns(&row.name)).max().unwrap_or(0).min(width / 3);
     for row in &doing {
         out.push(layout(row, names, width, style));
@@ -187,20 +189,43 @@ fn waits_for(stack: &StackStory, row: Row) -> Row {
 
 fn image_row(image: &ImageStory, now_us: u64, wide: bool, glyphs: Glyphs) -> Option<Doing> {
     let ImageState::Working { step, done, total } = &image.state else { return None };
+    let what = bytes_of(*done, *total, wide, glyphs).plain(step);
+    Some(Doing {
+        kind: "image",
+        name: image.name.clone(),
+        for_ms: since(image.began_us, now_us),
+        what,
+        tail: None,
+    })
+}
+
+fn model_row(model: &ModelStory, now_us: u64, wide: bool, glyphs: Glyphs) -> Option<Doing> {
+    let ModelState::Working { step, done, total } = &model.state else { return None };
+    let what = bytes_of(*done, *total, wide, glyphs).plain(step);
+    Some(Doing {
+        kind: "model",
+        name: model.name.clone(),
+        for_ms: since(model.began_us, now_us),
+        what,
+        tail: None,
+    })
+}
+
+/// How many bytes of how many are here.
+fn bytes_of(done: Option<u64>, total: Option<u64>, wide: bool, glyphs: Glyphs) -> Row {
     let mut what = Row::new();
     match (done, total) {
-        (Some(done), Some(total)) if *total > 0 => {
+        (Some(done), Some(total)) if total > 0 => {
             if wide {
                 let small = |n: u64| usize::try_from(n / 1024).unwrap_or(usize::MAX);
-                what = progress(what, small(*done), small(*total), false, glyphs);
+                what = progress(what, small(done), small(total), false, glyphs);
             }
-            what = what.plain(format!("{} of {}  ", bytes(*done), bytes(*total)));
+            what = what.plain(format!("{} of {}  ", bytes(done), bytes(total)));
         }
-        (Some(done), _) => what = what.plain(format!("{}  ", bytes(*done))),
+        (Some(done), _) => what = what.plain(format!("{}  ", bytes(done))),
         _ => {}
     }
-    let for_ms = since(image.began_us, now_us);
-    Some(Doing { kind: "image", name: image.name.clone(), for_ms, what: what.plain(step), tail: None })
+    what
 }
 
 /// Lanes that have not begun, on one line.

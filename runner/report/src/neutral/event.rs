@@ -3,6 +3,7 @@
 use testbed_model::case::{Case, CaseResult};
 use testbed_model::event::{Event, Finding, LaneFailure, LogWindow, StackFailure, StackFailureCause};
 use testbed_model::lane::LaneId;
+use testbed_model::models::ModelContent;
 use testbed_model::plan::{PlanId, SkipCount, SkippedLane};
 use testbed_model::record::EnvironmentId;
 
@@ -15,7 +16,11 @@ pub const fn shows(event: &Event) -> bool {
 
 /// The event with every text in it made harmless.
 pub fn neutral(event: &Event) -> Event {
-    run(event).or_else(|| image(event)).or_else(|| stack(event)).unwrap_or_else(|| lane(event))
+    run(event)
+        .or_else(|| image(event))
+        .or_else(|| model(event))
+        .or_else(|| stack(event))
+        .unwrap_or_else(|| lane(event))
 }
 
 fn run(event: &Event) -> Option<Event> {
@@ -66,6 +71,18 @@ fn image(event: &Event) -> Option<Event> {
             id: line(id),
             origin: *origin,
         },
+        _ => return None,
+    })
+}
+
+fn model(event: &Event) -> Option<Event> {
+    Some(match event {
+        Event::ModelProgress { model, step, done, total } => {
+            Event::ModelProgress { model: line(model), step: line(step), done: *done, total: *total }
+        }
+        Event::ModelReady { model, content, origin } => {
+            Event::ModelReady { model: line(model), content: ModelContent(line(&content.0)), origin: *origin }
+        }
         _ => return None,
     })
 }

@@ -6,11 +6,12 @@ use proptest::option;
 use proptest::prelude::*;
 use testbed_model::case::{Case, CaseResult, Counts, Outcome};
 use testbed_model::event::{
-    Event, ImageOrigin, LaneFailure, LogWindow, StackFailure, StackFailureCause, Stamped,
+    Event, ImageOrigin, LaneFailure, LogWindow, ModelOrigin, StackFailure, StackFailureCause, Stamped,
 };
 use testbed_model::exit_code::ExitCode;
 use testbed_model::id::RunId;
 use testbed_model::lane::LaneId;
+use testbed_model::models::ModelContent;
 use testbed_model::plan::{PlanId, SkipCount, SkippedLane};
 use testbed_model::record::EnvironmentId;
 use testbed_model::tier::Tier;
@@ -129,6 +130,13 @@ fn run_event() -> BoxedStrategy<Event> {
         }),
         (name(), text(), option::of(any::<u64>()), option::of(any::<u64>()))
             .prop_map(|(image, step, done, total)| Event::ImageProgress { image, step, done, total }),
+        (name(), text(), option::of(any::<u64>()), option::of(any::<u64>()))
+            .prop_map(|(model, step, done, total)| Event::ModelProgress { model, step, done, total }),
+        (name(), text()).prop_map(|(model, content)| Event::ModelReady {
+            model,
+            content: ModelContent(content),
+            origin: ModelOrigin::Fetched,
+        }),
         (name(), text(), text()).prop_map(|(image, reference, id)| Event::ImageReady {
             image,
             reference,

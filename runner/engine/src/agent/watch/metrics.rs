@@ -87,18 +87,24 @@ mod tests {
 
     use axum::Router;
     use axum::routing::get;
-    use reqwest::Client;
     use tokio::sync::mpsc::unbounded_channel;
 
     use super::super::message::Report;
     use super::look;
+    use crate::host::web;
 
     async fn figures_of(routes: Router) -> Option<Report> {
         let listener = tokio::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let serving = tokio::spawn(async move { axum::serve(listener, routes).await });
         let (reports, mut told) = unbounded_channel();
-        let looking = tokio::spawn(look("s".to_owned(), Ipv4Addr::LOCALHOST, port, Client::new(), reports));
+        let looking = tokio::spawn(look(
+            "s".to_owned(),
+            Ipv4Addr::LOCALHOST,
+            port,
+            web::unencrypted().build().unwrap(),
+            reports,
+        ));
         let first = told.recv().await;
         looking.abort();
         serving.abort();

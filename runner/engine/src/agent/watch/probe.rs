@@ -11,6 +11,8 @@ use testbed_model::stack::Probe;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::host::web;
+
 /// Enough of an answer's body for a message.
 const EXCERPT: usize = 160;
 
@@ -38,7 +40,7 @@ impl Prober {
     /// One that knows nobody yet.
     pub fn new() -> Result<Self, reqwest::Error> {
         let client =
-            Client::builder().no_proxy().connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).build()?;
+            web::unencrypted().no_proxy().connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).build()?;
         Ok(Self { client })
     }
 

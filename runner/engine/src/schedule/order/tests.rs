@@ -36,6 +36,7 @@ pub(crate) fn plan(lanes: &[&str]) -> Plan {
         lanes,
         skipped: Vec::new(),
         skips: Vec::new(),
+        models: BTreeMap::new(),
         whole: None,
     }
 }

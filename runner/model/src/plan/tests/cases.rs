@@ -15,7 +15,7 @@ use crate::selection::{CasePattern, Expression, Mark};
 use crate::shard::Shard;
 use crate::tier::Tier;
 
-fn mark(name: &str) -> Mark {
+pub(super) fn mark(name: &str) -> Mark {
     Mark { name: name.to_owned(), ..Mark::default() }
 }
 
@@ -23,12 +23,12 @@ fn needs(fact: &str, value: &str) -> Mark {
     Mark { kwargs: BTreeMap::from([(fact.to_owned(), json!(value))]), ..mark("needs") }
 }
 
-fn case(id: &str, marks: Vec<Mark>) -> Announced {
+pub(super) fn case(id: &str, marks: Vec<Mark>) -> Announced {
     let keywords = id.split("::").take(1).map(str::to_owned).collect();
     Announced { id: id.to_owned(), marks, keywords, ..Announced::default() }
 }
 
-fn catalog(cases: Vec<Announced>) -> SuiteCatalog {
+pub(super) fn catalog(cases: Vec<Announced>) -> SuiteCatalog {
     let mut gathering = Gathering::default();
     for case in cases {
         gathering.add(case);
@@ -93,7 +93,7 @@ fn executed(plan: &Plan) -> Vec<String> {
     plan.lanes.iter().flat_map(of_lane).collect()
 }
 
-fn reasons(plan: &Plan, suite: &str) -> Vec<String> {
+pub(super) fn reasons(plan: &Plan, suite: &str) -> Vec<String> {
     let of_suite = plan.skips.iter().filter(|group| group.suite == suite);
     of_suite.map(|group| format!("{}: {}", group.cases.join(" "), group.reason)).collect()
 }

@@ -44,6 +44,7 @@ proptest! {
             environments: &environments,
             profiles: &profile::names(&world.profiles).into_iter().collect::<BTreeSet<_>>(),
             images: &world.images,
+            models: &world.models,
             facts: &world.facts,
             choice: &Choice { profiles, ..Choice::default() },
             catalog: &world.catalog,

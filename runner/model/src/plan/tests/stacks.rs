@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{World, shown};
-use crate::plan::{Plan, PlanError, placed, plan_stack, rooted};
+use crate::plan::{Places, Plan, PlanError, placed, plan_stack, rooted};
 use crate::stack::{Mount, Stack};
 use crate::tier::Tier;
 
@@ -11,7 +11,7 @@ use crate::tier::Tier;
 fn the_stack_of_the_default_profile_is_as_reviewed() {
     let world = World::new();
     let environment = world.environment("mocker").unwrap();
-    let stack = plan_stack(&environment, &world.images).unwrap();
+    let stack = plan_stack(&environment, &world.images, &world.models).unwrap();
     insta::assert_json_snapshot!(stack);
 }
 
@@ -72,7 +72,7 @@ fn plain_refusal(service_keys: &str, profile: &str) -> String {
 
 fn plain_stack(service_keys: &str, profile: &str) -> Result<Stack, PlanError> {
     let world = plain(service_keys, profile);
-    plan_stack(&world.environment("mocker-plain")?, &world.images)
+    plan_stack(&world.environment("mocker-plain")?, &world.images, &world.models)
 }
 
 #[test]
@@ -218,18 +218,28 @@ fn a_stack_without_a_ready_probe_is_refused() {
 #[test]
 fn bind_mounts_are_relative_in_a_plan_and_absolute_in_execution() {
     let world = World::new();
-    let stack = plan_stack(&world.environment("mocker").unwrap(), &world.images).unwrap();
+    let stack = plan_stack(&world.environment("mocker").unwrap(), &world.images, &world.models).unwrap();
     let sources = |stack: &Stack| -> BTreeSet<String> {
         let mounts = stack.services.values().flat_map(|service| service.mounts.iter());
         mounts
             .filter_map(|mount| match mount {
                 Mount::Bind { source, .. } => Some(source.clone()),
-                Mount::Volume { .. } => None,
+                Mount::Model { .. } | Mount::Volume { .. } => None,
             })
             .collect()
     };
-    assert_eq!(sources(&stack), ["models".to_owned()].into());
-    assert_eq!(sources(&rooted(&stack, "/srv/testbed/")), ["/srv/testbed/models".to_owned()].into());
+    let places = Places {
+        root: "/srv/testbed/".to_owned(),
+        models: [("tiny".to_owned(), "/var/models/tiny-1".to_owned())].into(),
+    };
+    assert_eq!(sources(&stack), BTreeSet::new(), "what a plan mounts of models has no place");
+    assert_eq!(sources(&rooted(&stack, &places)), ["/var/models/tiny-1".to_owned()].into());
+    let written = stack.services.values().flat_map(|service| &service.mounts);
+    assert!(written.clone().count() > 0 && written.clone().all(|mount| mount.model() == Some("tiny")));
+    let plain = plain("    volumes: ['../images/recipes:/r:ro']\n", "");
+    let stack =
+        plan_stack(&plain.environment("mocker-plain").unwrap(), &plain.images, &plain.models).unwrap();
+    assert_eq!(sources(&rooted(&stack, &places)), ["/srv/testbed/images/recipes".to_owned()].into());
 }
 
 #[test]
@@ -240,7 +250,7 @@ fn no_container_gets_more_cores_than_the_host_has() {
         services.chain(plan.lanes.iter().map(|lane| lane.limits)).map(|limits| limits.nano_cpus).max()
     };
     assert_eq!(most(&plan), Some(2_000_000_000));
-    assert_eq!(most(&placed(&plan, "/srv", 1)), Some(1_000_000_000));
-    assert_eq!(most(&placed(&plan, "/srv", 64)), Some(2_000_000_000));
-    assert_eq!(most(&placed(&plan, "/srv", 0)), Some(2_000_000_000));
+    assert_eq!(most(&placed(&plan, &Places::default(), 1)), Some(1_000_000_000));
+    assert_eq!(most(&placed(&plan, &Places::default(), 64)), Some(2_000_000_000));
+    assert_eq!(most(&placed(&plan, &Places::default(), 0)), Some(2_000_000_000));
 }

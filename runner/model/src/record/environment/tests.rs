@@ -8,6 +8,7 @@ use crate::lane::Cases;
 use crate::plan::Plan;
 use crate::plan::tests::premerge;
 use crate::record::RecordedImage;
+use crate::stack::Mount;
 
 /// What decides besides a plan; tests change what they are about.
 struct World {
@@ -90,7 +91,7 @@ fn what_decides_a_result_changes_the_id_and_is_named() {
     let changed = |change: fn(&mut World)| world.changed("e2e@mocker", change);
     assert_eq!(changed(|world| world.facts.kernel = "6.19.0".to_owned()), ["kernel"]);
     assert_eq!(changed(|world| world.images.get_mut("nats").unwrap().id.push('x')), ["image nats"]);
-    assert_eq!(changed(|world| *world.files.values_mut().next().unwrap() = "9".to_owned()), ["files models"]);
+    assert_eq!(changed(|world| world.plan.models.get_mut("tiny").unwrap().0.push('9')), ["model tiny"]);
     assert_eq!(changed(|world| world.plan.stacks[0].timeouts.ready_ms += 1), ["stack"]);
     assert_eq!(
         changed(|world| {
@@ -100,6 +101,19 @@ fn what_decides_a_result_changes_the_id_and_is_named() {
         ["service frontend"]
     );
     assert_eq!(changed(|world| world.plan.lanes.iter_mut().for_each(|lane| lane.workers += 1)), ["tool"]);
+}
+
+#[test]
+fn what_a_bind_mount_holds_is_part_of_the_environment() {
+    let mut world = World::new();
+    let mount =
+        Mount::Bind { source: "compose/nats.conf".into(), target: "/nats.conf".into(), read_only: true };
+    world.plan.stacks[0].services.get_mut("frontend").unwrap().mounts.push(mount);
+    world.files.insert("compose/nats.conf".to_owned(), "0123".to_owned());
+    assert_eq!(world.of("e2e@mocker").parts["files compose/nats.conf"], "0123");
+    let before = world.of("e2e@mocker").id;
+    world.files.insert("compose/nats.conf".to_owned(), "4567".to_owned());
+    assert_ne!(world.of("e2e@mocker").id, before);
 }
 
 #[test]
