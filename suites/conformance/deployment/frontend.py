@@ -26,6 +26,21 @@ class Answer:
         return self.body["usage"]
 
     @property
+    def text(self) -> str:
+        """What the assistant says."""
+        return self.body["choices"][0]["message"].get("content") or ""
+
+    @property
+    def finish_reason(self) -> str:
+        """Why it says no more."""
+        return self.body["choices"][0]["finish_reason"]
+
+    @property
+    def logprobs(self) -> list[dict]:
+        """What was thought of each token, where the request asked for it."""
+        return self.body["choices"][0]["logprobs"]["content"]
+
+    @property
     def cached_tokens(self) -> int | None:
         """Prompt tokens that the worker had in its KV cache; none where the engine does not say."""
         return (self.usage.get("prompt_tokens_details") or {}).get("cached_tokens")

@@ -24,6 +24,12 @@ pub const HOME: &str = "/data";
 /// Temporary files.
 pub const TEMPORARY: &str = "/tmp";
 
+/// Where the models of a stack are, for its services and for who tests them.
+const MODELS: &str = "/models";
+
+/// The variable that says so to tests.
+const MODELS_VARIABLE: &str = "TESTBED_MODELS";
+
 /// How long a tool may take to end after it was asked to.
 pub const GRACE_MS: Millis = 3000;
 
@@ -90,6 +96,8 @@ impl Assembly {
     /// A hardened container with the agent as its first process and the project's copy at `place`.
     pub fn new(lane: &Lane, site: &Site, stack: Option<&StackSite>, place: &str) -> Self {
         let mut environment = fixed_environment(site);
+        let models = stack.and_then(models);
+        environment.extend(models.iter().map(|_| (MODELS_VARIABLE.to_owned(), MODELS.to_owned())));
         environment.extend(lane.environment.clone());
         let job = Job {
             project: Some(ProjectCopy {
@@ -105,7 +113,9 @@ impl Assembly {
             grace_ms: GRACE_MS,
             ..Job::default()
         };
-        Self { container: container(lane, site, stack, place), job }
+        let mut container = container(lane, site, stack, place);
+        container.mounts.extend(models);
+        Self { container, job }
     }
 
     /// Mounts a file or folder of the host read-only.
@@ -177,6 +187,14 @@ fn container(lane: &Lane, site: &Site, stack: Option<&StackSite>, place: &str) -
     }
 }
 
+/// The models as the stack's services have them, read-only: a case counts with the tokenizer of the worker that it asks.
+fn models(stack: &StackSite) -> Option<Mount> {
+    let mut mounts = stack.stack.services.values().flat_map(|service| &service.mounts);
+    let is_models =
+        |mount: &&Mount| matches!(mount, Mount::Bind { target, read_only: true, .. } if target == MODELS);
+    mounts.find(is_models).cloned()
+}
+
 /// The folders that tools may write, in memory: nothing of them is left when the container ends. Their pages count as the
 /// container's memory.
 fn memory_folders(lane: &Lane, site: &Site, place: &str) -> BTreeMap<String, String> {
@@ -245,7 +263,7 @@ pub(crate) mod tests {
     use testbed_model::stack::{Limits, Probe, Ready, Service, Stack, StackTimeouts};
     use testbed_model::tier::TestType;
 
-    use super::{Assembly, Identity, NetworkMode, Site, StackSite, WORK, user_for};
+    use super::{Assembly, Identity, Mount, NetworkMode, Site, StackSite, WORK, user_for};
 
     pub(crate) fn lane(kind: SuiteKind, suite: &str, profile: Option<&str>) -> Lane {
         Lane {
@@ -362,6 +380,32 @@ pub(crate) mod tests {
             container.dns,
             container.labels
         ));
+    }
+
+    #[test]
+    fn a_lane_with_a_stack_sees_the_models_that_its_workers_see() {
+        let lane = lane(SuiteKind::Pytest, "e2e", Some("mocker"));
+        let assembled = |mount: Option<Mount>| {
+            let mut stack = stack_site();
+            stack.stack.services.get_mut("worker-0").unwrap().mounts.extend(mount);
+            let Assembly { container, job } = Assembly::new(&lane, &site(), Some(&stack), WORK);
+            (
+                container.mounts.len(),
+                container.mounts.last().cloned(),
+                job.environment.get("TESTBED_MODELS").cloned(),
+            )
+        };
+        let bind = |target: &str, read_only| {
+            let (source, target) = ("/home/dev/models".to_owned(), target.to_owned());
+            Mount::Bind { source, target, read_only }
+        };
+        let (without, ..) = assembled(None);
+        let models = bind("/models", true);
+        assert_eq!(assembled(Some(models.clone())), (without + 1, Some(models), Some("/models".to_owned())));
+        for other in [bind("/data/models", true), bind("/models", false)] {
+            let (mounts, _, variable) = assembled(Some(other));
+            assert_eq!((mounts, variable), (without, None));
+        }
     }
 
     #[test]

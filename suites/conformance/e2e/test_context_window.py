@@ -1,0 +1,62 @@
+"""Prompts near the context window: the last that fits is answered, and the first that does not is refused."""
+
+import pytest
+
+from deployment.frontend import COMPLETIONS
+
+pytestmark = [
+    pytest.mark.post_merge,
+    pytest.mark.e2e,
+    pytest.mark.gpu_0,
+    pytest.mark.frontend,
+    pytest.mark.vllm,
+    pytest.mark.sglang,
+    pytest.mark.trtllm,
+    pytest.mark.needs(engine="real"),
+]
+
+
+@pytest.fixture
+def window(testbed_profile):
+    return testbed_profile.number("context_window")
+
+
+async def complete(frontend, prompt_tokens, limit):
+    # Tokens as a prompt, since only they are counted before they are sent. No two prompts begin alike.
+    prompt = [300 + (prompt_tokens + place) % 200 for place in range(prompt_tokens)]
+    body = {"model": frontend.model, "prompt": prompt, "max_tokens": limit, "temperature": 0, "ignore_eos": True}
+    return await frontend.http.post(COMPLETIONS, json=body)
+
+
+@pytest.mark.parametrize(("room", "limit"), [(1, 1), (64, 64), (700, 20)])
+async def test_prompt_that_leaves_room_for_its_answer_is_answered_whole(frontend, window, room, limit):
+    response = await complete(frontend, window - room, limit)
+    assert response.status_code == 200, response.text[:500]
+    document = response.json()
+    assert document["usage"]["prompt_tokens"] == window - room
+    assert document["usage"]["completion_tokens"] == limit
+    assert document["choices"][0]["finish_reason"] == "length"
+
+
+async def test_answer_ends_where_the_window_does(frontend, window):
+    response = await complete(frontend, window - 10, 100)
+    assert response.status_code == 200, response.text[:500]
+    document = response.json()
+    assert document["usage"]["total_tokens"] == window
+    assert document["choices"][0]["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("beyond", [1, 500])
+async def test_prompt_beyond_the_window_is_a_bad_request(frontend, window, beyond):
+    response = await complete(frontend, window + beyond, 1)
+    assert response.status_code == 400, response.text[:500]
+    document = response.json()
+    assert document["code"] == 400
+    assert str(window) in document["message"]
+
+
+async def test_refused_prompt_leaves_the_engine_as_it_was(frontend, window):
+    before = await frontend.chat("hello", max_tokens=16, temperature=0, ignore_eos=True)
+    assert (await complete(frontend, window + 1, 1)).status_code >= 400
+    after = await frontend.chat("hello", max_tokens=16, temperature=0, ignore_eos=True)
+    assert after.text == before.text
