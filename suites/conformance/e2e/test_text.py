@@ -19,9 +19,11 @@ pytestmark = [
     pytest.mark.needs(engine="real"),
 ]
 
-# The likeliest token every time, and never the one that ends the text.
-GREEDY = {"temperature": 0, "ignore_eos": True}
+# The likeliest token every time.
+GREEDY = {"temperature": 0}
 # Fixed, so that what is printed can be compared between runs.
+TOKENS = 48
+NEVER = "this never comes"
 PROMPTS = ["hello", "the quick brown fox", "what is the capital of France?"]
 
 
@@ -29,12 +31,19 @@ async def greedy(frontend, prompt, tokens=32, **fields):
     return await frontend.chat(prompt, max_tokens=tokens, **GREEDY, **fields)
 
 
-def piece_of(text):
-    """A few letters or digits from the middle of a text, and where they come first."""
-    words = re.findall(r"[A-Za-z0-9]{3,}", text)
-    assert words, f"no word to stop at: {text!r}"
-    word = words[len(words) // 2]
-    return word, text.index(word)
+async def with_a_word(frontend):
+    """A prompt, its whole answer, a word from the middle of that, and what stands before the word first comes."""
+    seen = []
+    # What a tiny model says may be one control character over and over.
+    for _ in range(10):
+        prompt = fresh()
+        whole = await frontend.chat(prompt, max_tokens=TOKENS, **GREEDY, stop=[NEVER])
+        words = re.findall(r"\w{3,}", whole.text)
+        if len(set(words)) > 2:
+            word = words[len(words) // 2]
+            return prompt, whole, word, whole.text[: whole.text.index(word)]
+        seen.append(whole.text)
+    raise AssertionError(f"no text has words: {seen}")
 
 
 @pytest.mark.parametrize("prompt", PROMPTS)
@@ -86,7 +95,7 @@ async def test_shorter_answer_begins_the_longer_one(frontend):
 
 
 async def test_text_completion_is_deterministic_too(frontend):
-    body = {"model": frontend.model, "prompt": fresh(), "max_tokens": 24, **GREEDY}
+    body = {"model": frontend.model, "prompt": fresh(), "max_tokens": 24, "ignore_eos": True, **GREEDY}
     answers = [(await frontend.http.post(COMPLETIONS, json=body)).json()["choices"][0]["text"] for _ in range(2)]
     assert answers[0]
     assert answers[0] == answers[1]
@@ -98,33 +107,44 @@ async def test_nobody_gets_anothers_text_under_load(frontend):
     alone = [(await greedy(frontend, prompt, 12)).text for prompt in prompts]
     together = await asyncio.gather(*(greedy(frontend, prompt, 12) for prompt in prompts))
     assert [answer.text for answer in together] == alone
-    assert len(set(alone)) == len(prompts)
+    # A tiny model may have the same to say to two of them.
+    assert len(set(alone)) > len(prompts) / 2
 
 
 async def test_stop_string_ends_the_text_before_itself(frontend):
-    prompt = fresh()
-    whole = await greedy(frontend, prompt, 48)
-    assert whole.finish_reason == "length"
-    word, place = piece_of(whole.text)
-    stopped = await greedy(frontend, prompt, 48, stop=[word])
+    prompt, whole, word, before = await with_a_word(frontend)
+    stopped = await frontend.chat(prompt, max_tokens=TOKENS, **GREEDY, stop=[word])
     assert stopped.finish_reason == "stop"
-    assert stopped.text == whole.text[:place]
+    assert stopped.text == before
     assert stopped.usage["completion_tokens"] < whole.usage["completion_tokens"]
 
 
 async def test_stop_string_ends_a_stream_at_the_same_place(frontend):
-    prompt = fresh()
-    word, place = piece_of(whole := (await greedy(frontend, prompt, 48)).text)
-    stream = await frontend.stream(**frontend.chat_body(prompt, **GREEDY, max_tokens=48, stop=[word]))
-    assert stream.text == whole[:place]
+    prompt, _, word, before = await with_a_word(frontend)
+    stream = await frontend.stream(**frontend.chat_body(prompt, **GREEDY, max_tokens=TOKENS, stop=[word]))
+    assert stream.text == before
     assert stream.finish_reasons == ["stop"]
 
 
-async def test_first_of_several_stop_strings_decides(frontend):
-    prompt = fresh()
-    word, place = piece_of(whole := (await greedy(frontend, prompt, 48)).text)
-    stopped = await greedy(frontend, prompt, 48, stop=["never comes", word, "neither does this"])
-    assert stopped.text == whole[:place]
+async def test_part_of_a_word_stops_within_it(frontend):
+    prompt, whole, word, _ = await with_a_word(frontend)
+    inner = word[1:]
+    stopped = await frontend.chat(prompt, max_tokens=TOKENS, **GREEDY, stop=[inner])
+    assert stopped.text == whole.text[: whole.text.index(inner)]
+
+
+async def test_any_of_several_stop_strings_ends_the_text(frontend):
+    prompt, _, word, before = await with_a_word(frontend)
+    stopped = await frontend.chat(prompt, max_tokens=TOKENS, **GREEDY, stop=[NEVER, word, f"{NEVER} either"])
+    assert (stopped.text, stopped.finish_reason) == (before, "stop")
+
+
+async def test_several_choices_have_each_their_own_text(frontend):
+    answer = await frontend.chat(fresh(), max_tokens=16, n=3, temperature=1, seed=5)
+    choices = sorted(answer.body["choices"], key=lambda choice: choice["index"])
+    assert [choice["index"] for choice in choices] == [0, 1, 2]
+    assert len({choice["message"]["content"] for choice in choices}) == 3
+    assert answer.usage["completion_tokens"] == 3 * 16
 
 
 @pytest.mark.parametrize("limit", [1, 7, 100])

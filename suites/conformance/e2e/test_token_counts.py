@@ -1,5 +1,6 @@
 """Usage: what the deployment counts is what the model's own tokenizer counts."""
 
+import json
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from tokenizers import Tokenizer
 
 from deployment.frontend import CHAT, COMPLETIONS
 from deployment.prompts import fresh, long_prefix
+from deployment.sse import Stream, read_data
 
 pytestmark = [
     pytest.mark.post_merge,
@@ -65,19 +67,34 @@ async def test_text_and_its_tokens_are_the_same_prompt(frontend, tokenizer):
 
 
 async def test_chat_counts_the_tokens_of_its_template(frontend, tokenizer):
-    """The frontend tells what it made of the messages; the tokenizer counts that."""
-    nvext = {"annotations": ["formatted_prompt", "token_ids"]}
-    body = frontend.chat_body(fresh(), stream=True, stream_options={"include_usage": True}, nvext=nvext)
-    told, usage = {}, None
-    async with frontend.http.stream("POST", CHAT, json=body) as response:
-        assert response.status_code == 200
-        event = None
-        async for line in response.aiter_lines():
-            print(line)
-    assert told, usage
+    # The frontend tells what it made of the messages; the tokenizer counts that.
+    asked = {"annotations": ["formatted_prompt", "token_ids"]}
+    body = frontend.chat_body(fresh(), stream=True, stream_options={"include_usage": True}, nvext=asked)
+    response = await frontend.http.post(CHAT, json=body)
+    assert response.status_code == 200, response.text[:500]
+    told = annotations(response.text.split("\n"))
+    ids = tokenizer.encode(told["formatted_prompt"], add_special_tokens=False).ids
+    assert ids == json.loads(told["token_ids"])
+    stream = Stream()
+    async for data in read_data(each(response.text.split("\n"))):
+        stream.take(data)
+    assert stream.usages[0]["prompt_tokens"] == len(ids)
 
 
 async def test_answer_counts_as_many_tokens_as_it_names(frontend):
     answer = await frontend.chat(fresh(), max_tokens=20, temperature=0, logprobs=True, top_logprobs=0)
     assert answer.usage["completion_tokens"] == len(answer.logprobs)
     assert answer.usage["total_tokens"] == answer.usage["prompt_tokens"] + len(answer.logprobs)
+
+
+def annotations(lines):
+    """What comes before the answer: an event's name, and in a comment after it a text as JSON."""
+    names = [line.removeprefix("event: ") for line in lines if line.startswith("event: ")]
+    texts = [json.loads(line.removeprefix(": ")) for line in lines if line.startswith(": ")]
+    return dict(zip(names, texts, strict=True))
+
+
+async def each(lines):
+    """Lines as they come over a connection."""
+    for line in lines:
+        yield line

@@ -14,7 +14,7 @@ pytestmark = [
     pytest.mark.needs(engine="real", engine_type="vllm", mode="agg"),
 ]
 
-GREEDY = {"temperature": 0, "ignore_eos": True, "max_tokens": 16}
+GREEDY = {"temperature": 0, "max_tokens": 16}
 QUERIES, HITS = "vllm:prefix_cache_queries_total", "vllm:prefix_cache_hits_total"
 
 
