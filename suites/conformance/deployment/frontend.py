@@ -85,8 +85,8 @@ class Frontend:
     def chat_body(self, content: str = "hello", **fields) -> dict:
         """Make a chat request; fields add to it or replace its own.
 
-        No model ends such an answer by itself, so its length is known. That would also switch stop strings off, so an answer
-        that is asked for with one may end as it likes.
+        No model ends such an answer by itself, so its length is known. As that would also switch stop strings off, an
+        answer that is asked for with one may end as it likes.
         """
         messages = [{"role": "user", "content": content}]
         body = {"model": self.model, "messages": messages, "max_tokens": 4, **fields}
