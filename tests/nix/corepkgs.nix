@@ -41,9 +41,11 @@ let
           "mmdebstrap"
           "nats-server"
           "nixfmt"
+          "numactl"
           "pre-commit"
           "procps"
           "ruff"
+          "util-linux"
         ]
     )
     // {

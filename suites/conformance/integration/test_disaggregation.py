@@ -39,10 +39,10 @@ async def test_every_request_passes_both_workers_once(frontend, prefill, decode)
     assert (await prefill.handled() - before[0], await decode.handled() - before[1]) == (11, 11)
 
 
-async def test_streams_pass_both_workers_too(frontend, prefill, decode):
+async def test_streams_pass_both_workers_too(frontend, prefill, decode, shows):
     before = await prefill.handled(), await decode.handled()
     stream = await frontend.stream(max_tokens=15)
-    assert len(stream.content_chunks) == 15
+    assert shows(stream, 15)
     assert (await prefill.handled() - before[0], await decode.handled() - before[1]) == (1, 1)
 
 

@@ -24,12 +24,14 @@ async def test_workers_use_the_engines_block_size(frontend, engine):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-async def test_answers_and_streams_count_exactly(frontend, engine):
+async def test_answers_and_streams_count_exactly(frontend, shows, engine):
     limits = (1, 2, 31, 65)
     whole = await asyncio.gather(*(frontend.chat(fresh(), max_tokens=limit) for limit in limits))
-    streams = await asyncio.gather(*(frontend.stream(max_tokens=limit) for limit in limits))
+    usage = {"include_usage": True}
+    streams = await asyncio.gather(*(frontend.stream(max_tokens=limit, stream_options=usage) for limit in limits))
     assert [answer.usage["completion_tokens"] for answer in whole] == list(limits)
-    assert [len(stream.content_chunks) for stream in streams] == list(limits)
+    assert [stream.usages[0]["completion_tokens"] for stream in streams] == list(limits)
+    assert all(shows(stream, limit) for stream, limit in zip(streams, limits, strict=True))
 
 
 @pytest.mark.parametrize("engine", ENGINES)

@@ -26,7 +26,7 @@ async def test_frontend_and_workers_agree_on_who_they_are(frontend, fleet):
 
 async def test_components_are_those_of_the_mode(frontend, testbed_profile):
     components = sorted(instance["component"] for instance in await frontend.instances())
-    expected = {"agg": ["backend", "backend"], "disagg": ["backend", "prefill"]}
+    expected = {"agg": ["backend"] * testbed_profile.number("workers"), "disagg": ["backend", "prefill"]}
     assert components == expected[testbed_profile.fact("mode")]
 
 

@@ -67,3 +67,10 @@ def test_done_is_counted_and_no_chunk():
 def test_an_event_that_is_no_json_is_an_error():
     with pytest.raises(json.JSONDecodeError):
         collected("nonsense")
+
+
+def test_text_and_logprobs_are_joined_in_order():
+    told = json.dumps({"choices": [{"delta": {"content": "b"}, "logprobs": {"content": [{"token": "b"}]}}]})
+    stream = collected(chunk("a"), told, chunk(None, "length"), told)
+    assert stream.text == "abb"
+    assert stream.logprobs == [{"token": "b"}, {"token": "b"}]

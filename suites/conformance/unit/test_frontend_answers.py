@@ -30,6 +30,19 @@ def test_cached_tokens_are_none_where_the_engine_does_not_say(usage, cached):
     assert Answer({"usage": usage}).cached_tokens == cached
 
 
+def test_an_answer_has_its_text_and_why_it_ends():
+    choice = {"message": {"content": "yes"}, "finish_reason": "stop", "logprobs": {"content": [{"token": "yes"}]}}
+    answer = Answer({"choices": [choice]})
+    assert (answer.text, answer.finish_reason, answer.logprobs) == ("yes", "stop", [{"token": "yes"}])
+    assert Answer({"choices": [{"message": {"content": None}}]}).text == ""
+
+
+@pytest.mark.parametrize(("fields", "told"), [({}, True), ({"stop": ["x"]}, None), ({"ignore_eos": False}, False)])
+def test_an_answer_ends_by_itself_only_where_a_stop_string_may_end_it(fields, told):
+    body = frontend(lambda _: httpx.Response(500)).chat_body("hi", **fields)
+    assert body.get("ignore_eos") is told
+
+
 def test_an_answer_names_its_workers():
     answer = Answer({"nvext": WORKERS})
     assert (answer.prefill_worker, answer.decode_worker) == (7, 8)

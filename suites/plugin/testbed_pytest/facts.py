@@ -3,14 +3,15 @@
 The file is one JSON object::
 
     {
-      "run_id": "...", "profile": "mocker", "model": "tiny",
+      "run_id": "...", "profile": "mocker", "model": "tiny", "ready_s": 90,
       "stack_facts": {"router": "kv", "request_plane": "nats", "workers": "2"},
       "services": {"frontend": {"host": "frontend", "ports": {"http": 8000}}, "worker-0": {"host": "worker-0"}},
       "endpoints": {"frontend": "http://frontend:8000", "nats": "nats://nats:4222", "etcd": "http://etcd:2379"},
       "covered_by": [{"router": "round-robin"}], "covered_later": []
     }
 
-The last two are the facts of further stacks of the same run: earlier ones, which execute what they can, and later ones.
+`ready_s` is how long the stack may take to be ready. The last two are the facts of further stacks of the same run:
+earlier ones, which execute what they can, and later ones.
 
 Keys that this module does not know are ignored, so that the file can grow.
 """
@@ -22,6 +23,8 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 VARIABLE = "TESTBED_FACTS"
 SYSTEM_PORT = 9090
+# Seconds that a stack may take to be ready, where nothing says how long.
+READY_S = 30.0
 # Services that are not workers, whatever number they have behind their name. What else a stack has serves the model.
 INFRASTRUCTURE = frozenset(["frontend", "nats", "etcd", "planner", "prometheus", "grafana"])
 
@@ -54,6 +57,7 @@ class Profile:
     stack_facts: Mapping[str, str]
     services: Mapping[str, Service]
     endpoints: Mapping[str, str]
+    ready_s: float = READY_S
     covered_by: Sequence[Mapping[str, str]] = ()
     covered_later: Sequence[Mapping[str, str]] = ()
 
@@ -112,6 +116,7 @@ def parse(document: object, path: str) -> Profile:
             stack_facts={"workers": str(len(workers)), **texts(document.get("stack_facts", {}))},
             services=services,
             endpoints={key: str(value).rstrip("/") for key, value in document.get("endpoints", {}).items()},
+            ready_s=float(document.get("ready_s", READY_S)),
             covered_by=[texts(each) for each in document.get("covered_by", [])],
             covered_later=[texts(each) for each in document.get("covered_later", [])],
         )

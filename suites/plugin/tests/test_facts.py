@@ -60,6 +60,11 @@ def test_other_stacks_of_the_run_are_known_by_their_facts():
     assert profile.covered_later == [{"mode": "disagg"}]
 
 
+@pytest.mark.parametrize(("told", "seconds"), [({}, 30.0), ({"ready_s": 300}, 300.0)])
+def test_a_stack_may_take_as_long_as_it_is_told(told, seconds):
+    assert facts.parse({**DOCUMENT, **told}, "facts.json").ready_s == seconds
+
+
 def test_addresses_end_without_a_slash(profile):
     assert profile.endpoints == {"frontend": "http://frontend:8000"}
 

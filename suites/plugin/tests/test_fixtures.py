@@ -1,5 +1,6 @@
 """Fixtures: addresses of the stack, and control that leaves it whole."""
 
+import dataclasses
 import json
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -100,11 +101,11 @@ def test_waiting_ends_when_the_stack_is_whole(stack):
     assert stack.chats >= 2
 
 
-def test_waiting_ends_with_what_is_still_missing(stack, monkeypatch):
-    monkeypatch.setattr(fixtures, "WHOLE_TIMEOUT_S", 0.05)
+def test_waiting_ends_with_what_is_still_missing_when_the_stack_had_its_time(stack):
     stack.instances = 0
+    profile = dataclasses.replace(stack.profile, ready_s=0.05)
     with pytest.raises(pytest.fail.Exception, match="not whole again after 0 s: the frontend knows 0 instances"):
-        fixtures.wait_until_whole(stack.profile, stack.url, 1)
+        fixtures.wait_until_whole(profile, stack.url, 1)
 
 
 @pytest.fixture

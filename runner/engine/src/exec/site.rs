@@ -24,6 +24,12 @@ pub const HOME: &str = "/data";
 /// Temporary files.
 pub const TEMPORARY: &str = "/tmp";
 
+/// Where models are, for the services of a stack and for who tests them.
+const MODELS: &str = "/models";
+
+/// The variable that says so to tests.
+const MODELS_VARIABLE: &str = "TESTBED_MODELS";
+
 /// How long a tool may take to end after it was asked to.
 pub const GRACE_MS: Millis = 3000;
 
@@ -90,6 +96,9 @@ impl Assembly {
     /// A hardened container with the agent as its first process and the project's copy at `place`.
     pub fn new(lane: &Lane, site: &Site, stack: Option<&StackSite>, place: &str) -> Self {
         let mut environment = fixed_environment(site);
+        if lane.mounts.iter().any(|mount| is_below(mount, MODELS)) {
+            environment.insert(MODELS_VARIABLE.to_owned(), MODELS.to_owned());
+        }
         environment.extend(lane.environment.clone());
         let job = Job {
             project: Some(ProjectCopy {
@@ -180,6 +189,13 @@ fn container(lane: &Lane, site: &Site, stack: Option<&StackSite>, place: &str) -
     }
 }
 
+fn is_below(mount: &Mount, folder: &str) -> bool {
+    let target = match mount {
+        Mount::Bind { target, .. } | Mount::Volume { target, .. } | Mount::Model { target, .. } => target,
+    };
+    target.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// The folders that tools may write, in memory: nothing of them is left when the container ends. Their pages count as the
 /// container's memory.
 fn memory_folders(lane: &Lane, site: &Site, place: &str) -> BTreeMap<String, String> {
@@ -249,7 +265,7 @@ pub(crate) mod tests {
     use testbed_model::stack::{Limits, Mount, Probe, Ready, Service, Stack, StackTimeouts};
     use testbed_model::tier::TestType;
 
-    use super::{Assembly, Identity, NetworkMode, Site, StackSite, WORK, user_for};
+    use super::{Assembly, Identity, Mount, NetworkMode, Site, StackSite, WORK, user_for};
 
     pub(crate) fn lane(kind: SuiteKind, suite: &str, profile: Option<&str>) -> Lane {
         Lane {
@@ -368,6 +384,7 @@ pub(crate) mod tests {
         lane.mounts = vec![model.clone()];
         let assembly = Assembly::new(&lane, &site(), None, WORK);
         assert_eq!(assembly.container.mounts.last(), Some(&model));
+        assert_eq!(assembly.job.environment["TESTBED_MODELS"], "/models");
         let offline =
             ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"].map(|name| assembly.job.environment[name].as_str());
         assert_eq!(offline, ["1", "1"]);

@@ -42,6 +42,7 @@ fn document(lane: &Lane, site: &Site, stack: &Stack) -> Value {
         "run_id": site.run.as_str(),
         "profile": stack.profile,
         "model": model,
+        "ready_s": stack.timeouts.ready_ms / 1000,
         "stack_facts": stack.facts,
         "services": services.collect::<Map<_, _>>(),
         "endpoints": endpoints(stack),

@@ -55,8 +55,8 @@ pub async fn make(
     let program = program(layer, &pins, interpreter, &folder, task)?;
     let installed = task.execute("pip", "python wheels", &program).await;
     installed.map_err(|error| explained(error, layer, task))?;
-    let (target, task) = (layer.target.clone(), task.clone());
-    blocking(move || collect(&folder, &target, &task)).await
+    let (layer, task) = (layer.clone(), task.clone());
+    blocking(move || collect(&folder, &layer, &task)).await
 }
 
 /// The pins that hold for the image, as a file for pip: pip itself would ask their markers of the host.
@@ -124,8 +124,10 @@ fn program(
         .with("LC_ALL", "C"))
 }
 
-/// What pip made, without what differs from one pip to another: compiled code, scripts, and records of them.
-fn collect(folder: &Path, target: &ImagePath, task: &Task) -> Result<Tree, ImageError> {
+/// What pip made, without what the layer excludes and what differs from one pip to another: compiled code, scripts, and
+/// records of them.
+fn collect(folder: &Path, layer: &WheelsLayer, task: &Task) -> Result<Tree, ImageError> {
+    let (target, sieve) = (&layer.target, layer.sieve());
     let found = scan(folder).map_err(|(path, source)| ImageError::File { doing: "read", path, source })?;
     let mut tree = Tree::new();
     let mut scripts = BTreeSet::new();
@@ -138,11 +140,12 @@ fn collect(folder: &Path, target: &ImagePath, task: &Task) -> Result<Tree, Image
     for Found { path, source, node } in found {
         let in_bin = path.parent().is_some_and(|parent| parent.as_str() == "bin");
         let is_own_script = in_bin && scripts.iter().any(|script| script.name == path.file_name());
-        if !stays(&path) || is_own_script {
+        let at = target.join(&path);
+        if !stays(&path) || is_own_script || !sieve.keeps(&at) {
             continue;
         }
         let node = cleaned(node, &path, &source, in_bin)?;
-        tree.put(target.join(&path), node).map_err(|error| task.content(error))?;
+        tree.put(at, node).map_err(|error| task.content(error))?;
     }
     let bin = ImagePath::parse("bin").map_err(|error| task.content(error))?;
     for script in scripts {
@@ -316,9 +319,8 @@ mod tests {
         let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         installed(one.path(), "/usr/bin/python3.13", "import re, sys; main()");
         installed(two.path(), "/home/me/venv/bin/python", "import sys; sys.exit(main())");
-        let target = ImagePath::parse("/opt/tests").unwrap();
         let written = [one, two].map(|folder| {
-            let tree = collect(folder.path(), &target, &task(folder.path())).unwrap();
+            let tree = collect(folder.path(), &layer(), &task(folder.path())).unwrap();
             let mut bytes = Vec::new();
             layer_tar::write(&tree, &mut bytes).unwrap();
             bytes
@@ -368,7 +370,20 @@ mod tests {
             target: ImagePath::parse("/opt/x").unwrap(),
             python: "3.11".into(),
             glibc_minor: 36,
+            exclude: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_the_layer_excludes_is_not_in_it() {
+        let folder = tempfile::tempdir().unwrap();
+        installed(folder.path(), "/usr/bin/python3.11", "main()");
+        let lean =
+            WheelsLayer { exclude: vec!["/opt/x/pkg/*.py".into(), "/opt/x/bin/tool.*".into()], ..layer() };
+        let tree = collect(folder.path(), &lean, &task(folder.path())).unwrap();
+        let has = |path: &str| tree.get(&ImagePath::parse(path).unwrap()).is_some();
+        assert!(has("/opt/x/bin/pkg") && has("/opt/x/pkg-1.dist-info/RECORD"));
+        assert!(!has("/opt/x/pkg/__init__.py") && !has("/opt/x/bin/tool.py"));
     }
 
     #[test]

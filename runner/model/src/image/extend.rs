@@ -78,6 +78,7 @@ impl Recipe {
                 target: target.clone(),
                 python: of_base.python.clone(),
                 glibc_minor: of_base.glibc_minor,
+                exclude: Vec::new(),
             })
         });
         let code = Layer::Bytecode(BytecodeLayer { interpreter, paths: vec![target.clone()] });

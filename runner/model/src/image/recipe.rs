@@ -59,6 +59,9 @@ pub struct WheelsLayer {
     pub python: String,
     /// The minor version of the C library 2.N in the image, which decides what wheels can run.
     pub glibc_minor: u32,
+    /// Globs of what goes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub exclude: Vec<String>,
 }
 
 /// Files of the project, and folders and links that git would not keep.
@@ -139,13 +142,18 @@ impl Layer {
 impl DebianLayer {
     /// Says of a path whether it belongs to the layer.
     pub fn sieve(&self) -> Sieve {
-        // The globs have been compiled once when the recipe was read, so none is dropped here.
-        let compile = |globs: &[String]| globs.iter().filter_map(|glob| matcher(glob)).collect();
-        Sieve { keep: compile(&self.keep), exclude: compile(&self.exclude) }
+        Sieve::of(&self.keep, &self.exclude)
     }
 }
 
-/// What of a root filesystem stays.
+impl WheelsLayer {
+    /// Says of a path whether it belongs to the layer.
+    pub fn sieve(&self) -> Sieve {
+        Sieve::of(&[], &self.exclude)
+    }
+}
+
+/// What of a root filesystem or of a folder of wheels stays.
 #[derive(Clone, Debug)]
 pub struct Sieve {
     keep: Vec<GlobMatcher>,
@@ -153,6 +161,12 @@ pub struct Sieve {
 }
 
 impl Sieve {
+    fn of(keep: &[String], exclude: &[String]) -> Self {
+        // The globs have been compiled once when the recipe was read, so none is dropped here.
+        let compile = |globs: &[String]| globs.iter().filter_map(|glob| matcher(glob)).collect();
+        Self { keep: compile(keep), exclude: compile(exclude) }
+    }
+
     /// Whether a file or link stays.
     pub fn keeps(&self, path: &ImagePath) -> bool {
         let text = path.to_string();
@@ -226,8 +240,9 @@ fn wheels(fields: &mut Fields<'_>) -> Result<(Layer, &'static [&'static str]), F
         target: absolute(&fields.require("target")?)?,
         python: version.to_owned(),
         glibc_minor: glibc_minor.ok_or_else(|| glibc.fault("must be a version such as `2.36`"))?,
+        exclude: globs(fields, "exclude")?,
     };
-    Ok((Layer::Wheels(layer), &["kind", "requirements", "target", "python", "glibc"]))
+    Ok((Layer::Wheels(layer), &["kind", "requirements", "target", "python", "glibc", "exclude"]))
 }
 
 /// Digits alone: a number that is read may also have a sign, and these become parts of names.
@@ -335,7 +350,7 @@ fn path_map<T>(
 mod tests {
     use proptest::prelude::*;
 
-    use super::{Layer, Recipe};
+    use super::{Layer, Recipe, WheelsLayer};
     use crate::image::{ImagePath, Mode};
 
     const WHOLE: &str = r#"
@@ -466,6 +481,31 @@ paths = ["/opt/dynamo"]
         ] {
             assert_eq!(sieve.keeps(&ImagePath::parse(path).unwrap()), kept, "{path}");
         }
+    }
+
+    #[test]
+    fn wheels_leave_out_what_is_excluded_and_nothing_else() {
+        let lines = "kind = \"wheels\"\nrequirements = \"r\"\ntarget = \"/opt/x\"\npython = \"3.11\"\nglibc = \"2.36\"";
+        let read = |text: &str| Recipe::parse("r.toml", &one(text)).map(|mut recipe| recipe.layers.remove(0));
+        let wheels = |text: &str| {
+            let Layer::Wheels(wheels) = read(text).unwrap() else { panic!() };
+            wheels
+        };
+        let kept = |layer: &WheelsLayer, path: &str| layer.sieve().keeps(&ImagePath::parse(path).unwrap());
+        let lean = wheels(&format!("{lines}\nexclude = [\"/opt/x/torch/include/**\", \"/opt/*/lib/*.a\"]"));
+        for (path, stays) in [
+            ("/opt/x/torch/include/a/b.h", false),
+            ("/opt/x/lib/z.a", false),
+            ("/opt/x/torch/lib/z.a", true),
+            ("/opt/x/torch/__init__.py", true),
+        ] {
+            assert_eq!(kept(&lean, path), stays, "{path}");
+        }
+        assert!(kept(&wheels(lines), "/opt/x/torch/include/a/b.h"));
+        // A layer that excludes nothing is written as before there was the key, so its hash is the same.
+        assert!(!serde_json::to_string(&wheels(lines)).unwrap().contains("exclude"));
+        let error = read(&format!("{lines}\nexclude = [\"torch\"]")).unwrap_err();
+        assert!(error.to_string().contains("`layer[0].exclude[0]` must start with `/`"), "{error}");
     }
 
     proptest! {

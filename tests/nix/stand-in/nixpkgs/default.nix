@@ -235,9 +235,11 @@ let
     mmdebstrap = [ "mmdebstrap" ];
     nats-server = [ "nats-server" ];
     nixfmt = [ "nixfmt" ];
+    numactl = [ ];
     pre-commit = [ "pre-commit" ];
     procps = [ "ps" ];
     ruff = [ "ruff" ];
+    util-linux = [ "lscpu" ];
     uv = [ "uv" ];
     which = [ "which" ];
   };
