@@ -94,6 +94,30 @@ pub struct Simulated {
     pub keys: Vec<String>,
 }
 
+impl Simulated {
+    /// More keys than this are told by their tables.
+    const FEW: usize = 6;
+
+    /// What was replaced, for a person: a few keys by name, many by their tables.
+    pub fn told(&self) -> String {
+        if self.keys.len() <= Self::FEW {
+            return self.keys.join(", ");
+        }
+        let mut tables: Vec<(&str, usize)> = Vec::new();
+        for key in &self.keys {
+            let table = key.split('.').next().unwrap_or_default();
+            match tables.iter_mut().find(|(known, _)| *known == table) {
+                Some((_, count)) => *count += 1,
+                None => tables.push((table, 1)),
+            }
+        }
+        let told = |(table, count): &(&str, usize)| {
+            if *count > 1 { format!("{table} ({count} keys)") } else { (*table).to_owned() }
+        };
+        tables.iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl HostFacts {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {

@@ -31,12 +31,13 @@ const USUAL_PATIENCE: Duration = Duration::from_secs(20);
 /// What is there where a driver is loaded: its control device, its place in `/proc`, and the device that Windows passes on.
 const SIGNS: [&str; 3] = ["/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"];
 
-/// Where distributions, Windows and NixOS keep the driver's library.
-const PLACES: [&str; 6] = [
+/// Where distributions, cloud providers, Windows and NixOS keep the driver's library.
+const PLACES: [&str; 7] = [
     "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
     "/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
     "/usr/lib64/libnvidia-ml.so.1",
     "/usr/lib/libnvidia-ml.so.1",
+    "/usr/local/nvidia/lib64/libnvidia-ml.so.1",
     "/usr/lib/wsl/lib/libnvidia-ml.so.1",
     "/run/opengl-driver/lib/libnvidia-ml.so.1",
 ];
