@@ -141,9 +141,7 @@ impl Bench {
     pub fn stack(&self) -> Result<Stack, BenchError> {
         let texts = Texts::read(&self.root, &self.root).map_err(|e| no_stack(&e))?;
         let profile = profile::resolve(PROFILE, &texts.profiles, &[]).map_err(|e| no_stack(&e))?;
-        let file = profile.stack.as_ref().map(|stack| stack.value.clone()).unwrap_or_default();
-        let compose = texts.stacks.get(&file).map_or("", String::as_str);
-        let environment = Environment::new(profile, compose).map_err(|e| no_stack(&e))?;
+        let environment = Environment::new(profile, &texts.stacks).map_err(|e| no_stack(&e))?;
         let stack = plan_stack(&environment, &self.references()?).map_err(|e| no_stack(&e))?;
         Ok(rooted(&stack, &self.root.to_string_lossy()))
     }

@@ -175,7 +175,7 @@ async fn tell_json(
     load: Option<f64>,
     out: &mut impl Write,
 ) -> io::Result<()> {
-    let host = facts::gather(&bench.root).await;
+    let host = facts::gather(&bench.root, &bench.root).await;
     let daemon = bench.daemon.facts().await.ok();
     let failed =
         findings.failed.iter().map(|(name, error)| json!({ "name": name, "error": error.to_string() }));

@@ -17,7 +17,7 @@ use testbed_model::facts::{DaemonFacts, Facts};
 use testbed_model::hint::Hint;
 use testbed_model::inventory::Inventory;
 use testbed_model::lane::{Lane, SuiteKind};
-use testbed_model::plan::{self, Choice, Environment, Explained, Inputs, Plan, PlanError};
+use testbed_model::plan::{self, Choice, Environment, Explained, Inputs, Plan};
 use testbed_model::profile::{self, BASE, Resolved};
 use testbed_model::project::detect::detect;
 use testbed_model::project::{self, Budgets, Project, Vocabulary};
@@ -86,10 +86,10 @@ impl Preparation {
         let images = images_of(settings, project.as_ref())?;
         let references = images.references();
         let base = profile::resolve(BASE, &texts.profiles, &[])?;
-        let names: Vec<String> = if profiles.is_empty() {
-            profile::names(&texts.profiles).map(str::to_owned).collect()
+        let names = if profiles.is_empty() {
+            profile::names(&texts.profiles).into_iter().collect()
         } else {
-            profiles.iter().collect::<BTreeSet<_>>().into_iter().cloned().collect()
+            expanded(profiles, &texts)?
         };
         let environments =
             names.iter().map(|name| environment(name, &texts)).collect::<Result<Vec<_>, Failure>>()?;
@@ -126,7 +126,7 @@ impl Preparation {
     pub async fn question(&self, tier: Tier, choice: &ChoiceArgs) -> Result<Question<'_>, Failure> {
         let arguments = choice;
         let choice = Choice {
-            profiles: choice.profiles.clone(),
+            profiles: expanded(&choice.profiles, &self.texts)?.into_iter().collect(),
             suites: choice.suites.clone(),
             markers: expression("-m", choice.markers.as_deref())?,
             keyword: expression("-k", choice.keyword.as_deref())?,
@@ -179,7 +179,7 @@ impl Preparation {
     }
 
     fn profile_names(&self) -> BTreeSet<String> {
-        profile::names(&self.texts.profiles).map(str::to_owned).collect()
+        profile::names(&self.texts.profiles).into_iter().collect()
     }
 }
 
@@ -345,6 +345,12 @@ pub fn images_of(settings: &Settings, project: Option<&Project>) -> Result<Image
     })
 }
 
+/// The profiles that names on the command line stand for: a matrix stands for all of its combinations.
+fn expanded(names: &[String], texts: &Texts) -> Result<BTreeSet<String>, Failure> {
+    let expanded = names.iter().map(|name| profile::expand(name, &texts.profiles));
+    Ok(expanded.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
 /// What a flag asks for; an expression that says nothing asks for nothing, as in pytest.
 fn expression(flag: &'static str, text: Option<&str>) -> Result<Option<Expression>, BadExpression> {
     let text = text.filter(|text| !text.trim().is_empty());
@@ -353,13 +359,5 @@ fn expression(flag: &'static str, text: Option<&str>) -> Result<Option<Expressio
 
 fn environment(name: &str, texts: &Texts) -> Result<Environment, Failure> {
     let resolved = profile::resolve(name, &texts.profiles, &[])?;
-    let text = match &resolved.stack {
-        // Without a stack the model says what is wrong.
-        None => "",
-        Some(stack) => texts.stacks.get(&stack.value).ok_or_else(|| {
-            let fault = resolved.fault(&stack.origin, format!("there is no stack `{}`", stack.value));
-            PlanError::from(fault.with_nearest(&stack.value, texts.stacks.keys().map(String::as_str)))
-        })?,
-    };
-    Ok(Environment::new(resolved, text)?)
+    Ok(Environment::new(resolved, &texts.stacks)?)
 }

@@ -15,7 +15,7 @@ use crate::host::tree::{self, ListingError};
 /// Texts by the names that messages use: paths relative to the configuration's root.
 #[derive(Debug, Clone, Default)]
 pub struct Texts {
-    /// `envs/NAME.toml` by `NAME`.
+    /// `envs/NAME.toml` by `NAME`, `envs/overlays/NAME.toml` by `overlays/NAME`.
     pub profiles: BTreeMap<String, String>,
     /// Compose files by path, such as `compose/mocker.yaml`.
     pub stacks: BTreeMap<String, String>,
@@ -51,16 +51,14 @@ impl Hint for ReadError {
 impl Texts {
     /// Reads what is below the configuration's root and the project's own file.
     pub fn read(root: &Path, project: &Path) -> Result<Self, ReadError> {
-        let profiles = folder(root, "envs", "toml")?
-            .into_iter()
-            .filter_map(|(path, text)| {
-                let stem = Path::new(&path).file_stem()?.to_str()?.to_owned();
-                Some((stem, text))
-            })
-            .collect();
+        let mut profiles = folder(root, "envs", "toml")?;
+        profiles.append(&mut folder_if_there(root, "envs/overlays", "toml")?);
+        let name = |path: &str| path.strip_prefix("envs/")?.strip_suffix(".toml").map(str::to_owned);
+        let mut stacks = folder(root, "compose", "yaml")?;
+        stacks.append(&mut folder_if_there(root, "compose/overlays", "yaml")?);
         Ok(Self {
-            profiles,
-            stacks: folder(root, "compose", "yaml")?,
+            profiles: profiles.into_iter().filter_map(|(path, text)| Some((name(&path)?, text))).collect(),
+            stacks,
             project: optional(project, "testbed.toml")?,
             images: file(&root.join("images/images.lock.json"))?,
         })
@@ -97,6 +95,10 @@ pub fn optional(project: &Path, name: &str) -> Result<Option<String>, ReadError>
     if path.exists() { file(&path).map(Some) } else { Ok(None) }
 }
 
+fn folder_if_there(root: &Path, name: &str, extension: &str) -> Result<BTreeMap<String, String>, ReadError> {
+    if root.join(name).is_dir() { folder(root, name, extension) } else { Ok(BTreeMap::new()) }
+}
+
 /// Every file of one kind directly in a folder, by its path relative to the root.
 fn folder(root: &Path, name: &str, extension: &str) -> Result<BTreeMap<String, String>, ReadError> {
     let path = root.join(name);
@@ -130,6 +132,8 @@ mod tests {
         for (path, text) in [
             ("envs/default.toml", "a"),
             ("envs/notes.txt", "not a profile"),
+            ("envs/overlays/o.toml", "c"),
+            ("compose/overlays/y.yaml", "d"),
             ("compose/x.yaml", "b"),
             ("images/images.lock.json", "{}"),
         ] {
@@ -138,8 +142,8 @@ mod tests {
             fs::write(path, text).unwrap();
         }
         let texts = Texts::read(root.path(), root.path()).unwrap();
-        assert_eq!(texts.profiles.keys().collect::<Vec<_>>(), ["default"]);
-        assert_eq!(texts.stacks.keys().collect::<Vec<_>>(), ["compose/x.yaml"]);
+        assert_eq!(texts.profiles.keys().collect::<Vec<_>>(), ["default", "overlays/o"]);
+        assert_eq!(texts.stacks.keys().collect::<Vec<_>>(), ["compose/overlays/y.yaml", "compose/x.yaml"]);
         assert_eq!(texts.project, None);
     }
 

@@ -6,6 +6,7 @@
 mod dependency;
 mod healthcheck;
 mod interpolate;
+mod merge;
 mod mount;
 mod probe;
 mod resources;
@@ -22,7 +23,7 @@ use crate::stack::{Condition, DeviceReservation, Healthcheck, Millis, Mount, Pro
 /// A compose file, read and checked, before a profile is applied to it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ComposeFile {
-    /// The file's path, relative to the configuration's root.
+    /// The file's path, relative to the configuration's root; with ` + ` between, where several were merged.
     pub file: String,
     /// Services by name.
     pub services: BTreeMap<String, ServiceDefinition>,
@@ -117,14 +118,38 @@ pub struct ComposeError(#[from] pub Fault);
 
 crate::hint::of_fault!(ComposeError);
 
+/// A compose file's text, with its path relative to the configuration's root.
+#[derive(Clone, Copy, Debug)]
+pub struct Text<'t> {
+    /// Path.
+    pub file: &'t str,
+    /// Content.
+    pub text: &'t str,
+}
+
 /// Reads a compose file. `file` is its path relative to the configuration's root; `variables` fill `${X}`.
 pub fn parse(
     file: &str,
     text: &str,
     variables: &BTreeMap<String, String>,
 ) -> Result<ComposeFile, ComposeError> {
-    let mut document = crate::document::from_yaml(file, text)?;
-    let mentioned = interpolate::fill(&mut document, variables)?;
+    parse_layers(Text { file, text }, &[], variables)
+}
+
+/// Reads a compose file and those that are merged over it, in their order, as `docker compose -f A -f B` does. Paths in all of them
+/// are relative to the folder of the first.
+pub fn parse_layers(
+    base: Text<'_>,
+    layers: &[Text<'_>],
+    variables: &BTreeMap<String, String>,
+) -> Result<ComposeFile, ComposeError> {
+    let mut document = crate::document::from_yaml(base.file, base.text)?;
+    let mut mentioned = interpolate::fill(&mut document, variables)?;
+    for layer in layers {
+        let mut over = crate::document::from_yaml(layer.file, layer.text)?;
+        mentioned.append(&mut interpolate::fill(&mut over, variables)?);
+        merge::merge(&mut document, over);
+    }
     let compose = top::read(document, mentioned)?;
     dependency::check(&compose)?;
     Ok(compose)

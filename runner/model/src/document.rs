@@ -30,6 +30,8 @@ pub struct Document {
     pub text: String,
     /// The tree.
     pub root: Node,
+    /// Files whose values were merged into this one's, name and text; [`Mark::file`] counts them from one.
+    pub merged: Vec<(String, String)>,
 }
 
 /// A position in the text: line and column from one, the column in characters; the offset in bytes.
@@ -41,6 +43,8 @@ pub struct Mark {
     pub column: u32,
     /// Bytes from the text's start.
     pub offset: usize,
+    /// Which of a document's files: zero is its own, others are those that were merged into it.
+    pub file: u16,
 }
 
 /// A value with its position.
@@ -77,12 +81,27 @@ pub struct Entry {
 impl Document {
     /// The place of a position in this file.
     pub fn place(&self, mark: Mark) -> Place {
-        Place { file: self.file.clone(), line: mark.line, column: mark.column }
+        let (file, _) = self.source(mark);
+        Place { file: file.to_owned(), line: mark.line, column: mark.column }
     }
 
     /// A fault at a position in this file.
     pub fn fault(&self, mark: Mark, message: impl Into<String>) -> Fault {
-        Fault::new(self.place(mark), &self.text, message)
+        let (_, text) = self.source(mark);
+        Fault::new(self.place(mark), text, message)
+    }
+
+    /// Takes over another document's file, and gives its tree, whose positions are now this document's.
+    pub fn adopt(&mut self, mut other: Self) -> Node {
+        self.merged.push((other.file, other.text));
+        let file = u16::try_from(self.merged.len()).unwrap_or(u16::MAX);
+        other.root.assign(file);
+        other.root
+    }
+
+    fn source(&self, mark: Mark) -> (&str, &str) {
+        let merged = usize::from(mark.file).checked_sub(1).and_then(|at| self.merged.get(at));
+        merged.map_or((&self.file, &self.text), |(file, text)| (file, text))
     }
 
     /// The whole file as one item, to read from.
@@ -93,12 +112,29 @@ impl Document {
 
 impl Mark {
     /// The start of a text.
-    pub const START: Self = Self { line: 1, column: 1, offset: 0 };
+    pub const START: Self = Self { line: 1, column: 1, offset: 0, file: 0 };
 
     /// The position of a byte offset in a text.
     pub fn of_offset(text: &str, offset: usize) -> Self {
         let place = Place::of_offset("", text, offset);
-        Self { line: place.line, column: place.column, offset }
+        Self { line: place.line, column: place.column, offset, file: 0 }
+    }
+}
+
+impl Node {
+    /// Says that the whole tree is of one file.
+    fn assign(&mut self, file: u16) {
+        self.mark.file = file;
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.assign(file)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.mark.file = file;
+                    entry.value.assign(file);
+                }
+            }
+        }
     }
 }
 

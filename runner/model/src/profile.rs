@@ -4,6 +4,7 @@
 //! value where it came from. It is pure: the texts are given in.
 
 mod chain;
+mod combination;
 mod layer;
 mod resolved;
 pub mod schema;
@@ -17,6 +18,7 @@ use crate::hint::Hint;
 use crate::nearest::did_you_mean;
 use crate::span::{Fault, Place};
 
+pub use combination::{PLUS, base_of, expand, names, overlays};
 pub use resolved::{
     ExecutorLimits, Relaxation, Requirements, Resolved, ServiceLimits, StackLimits, Timeouts,
 };
@@ -76,6 +78,22 @@ pub enum ProfileError {
         /// The nearest name, or all.
         suggestion: String,
     },
+    /// No overlay has this name.
+    #[error("unknown overlay `{overlay}`")]
+    UnknownOverlay {
+        /// What was asked for.
+        overlay: String,
+        /// The nearest name, or all.
+        suggestion: String,
+    },
+    /// An overlay is named more than once.
+    #[error("`{name}` names the overlay `{overlay}` a second time")]
+    Twice {
+        /// What was asked for.
+        name: String,
+        /// The overlay.
+        overlay: String,
+    },
     /// The base layer is missing.
     #[error("there is no base layer `envs/default.toml`")]
     NoBase,
@@ -105,7 +123,10 @@ impl ProfileError {
 impl Hint for ProfileError {
     fn hint(&self) -> Option<String> {
         match self {
-            Self::Unknown { suggestion, .. } => Some(suggestion.clone()),
+            Self::Unknown { suggestion, .. } | Self::UnknownOverlay { suggestion, .. } => {
+                Some(suggestion.clone())
+            }
+            Self::Twice { .. } => Some("name each overlay once".into()),
             Self::NoBase => Some("name the folder that holds `envs/` by `--root PATH`".into()),
             Self::At(fault) => fault.hint.clone(),
             Self::Incomplete { key, .. } => Some(format!("set `{key}` in envs/default.toml")),
@@ -124,7 +145,8 @@ impl Hint for ProfileError {
     }
 }
 
-/// Resolves a profile. `sources` are the texts of all files under `envs/` by file name without `.toml`; `overrides` are
+/// Resolves a profile, or a combination such as `mocker+request-tcp`. `sources` are the texts of all files under `envs/` by their paths
+/// there without `.toml`, overlays as `overlays/NAME`; `overrides` are
 /// assignments `key=value` from the command line, with keys as in `--explain`.
 pub fn resolve(
     name: &str,
@@ -136,11 +158,6 @@ pub fn resolve(
         layers.push(layer::of_assignment(text)?);
     }
     Resolved::of_layers(name, layers)
-}
-
-/// The names of all profiles in `sources`, without the base layer.
-pub fn names(sources: &BTreeMap<String, String>) -> impl Iterator<Item = &str> {
-    sources.keys().map(String::as_str).filter(|name| *name != BASE)
 }
 
 #[cfg(test)]

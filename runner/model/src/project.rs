@@ -14,6 +14,7 @@ use globset::GlobMatcher;
 use crate::document::{Document, Mark};
 use crate::image::ImageName;
 use crate::lane::{Habits, SuiteKind};
+use crate::profile::base_of;
 use crate::span::Fault;
 use crate::stack::Millis;
 use crate::tier::{TestType, Tier};
@@ -172,9 +173,9 @@ impl Suite {
 }
 
 impl ProfilePattern {
-    /// Whether a profile's name fits.
+    /// Whether a profile's name fits; a combination's fits where its profile's own does.
     pub fn matches(&self, profile: &str) -> bool {
-        self.matcher.is_match(profile)
+        self.matcher.is_match(profile) || self.matcher.is_match(base_of(profile))
     }
 
     /// Whether it is a single name rather than a pattern.

@@ -80,6 +80,7 @@ async def test_prefill_worker_announces_a_bootstrap_port_that_answers(registry, 
     await writer.wait_closed()
 
 
+@pytest.mark.needs(router="kv")
 async def test_prompts_are_routed_by_the_prefill_workers_cache(frontend):
     async def hits():
         name = "dynamo_component_router_kv_selected_cached_prefix_tokens_total"

@@ -1,4 +1,4 @@
-"""Discovery through files: nothing but the workers and the frontend, and they find each other."""
+"""Discovery through files: no registry, and workers and frontend find each other."""
 
 import asyncio
 
@@ -20,18 +20,20 @@ async def ids(frontend):
     return {instance["instance_id"] for instance in await frontend.instances()}
 
 
-async def test_instances_are_found_without_a_registry_or_a_broker(frontend, testbed_profile):
-    assert not {"etcd", "nats"} & set(testbed_profile.services)
-    assert not {"etcd", "nats"} & set(testbed_profile.endpoints)
+async def test_instances_are_found_without_a_registry(frontend, testbed_profile):
+    assert "etcd" not in testbed_profile.services
+    assert "etcd" not in testbed_profile.endpoints
     assert len(await ids(frontend)) == testbed_profile.number("workers")
 
 
 async def test_found_instances_answer(frontend):
     found = await ids(frontend)
     answers = [await frontend.chat(fresh()) for _ in range(2 * len(found))]
-    assert {answer.decode_worker for answer in answers} == found
+    assert {worker for answer in answers for worker in (answer.prefill_worker, answer.decode_worker)} == found
 
 
+# In disaggregated serving only the worker that decodes serves them.
+@pytest.mark.needs(mode="agg")
 async def test_model_files_come_from_the_workers(frontend, fleet):
     # The frontend has read the model's card and tokenizer, or it could not count; a worker serves them.
     counted = (await frontend.chat("hello hello")).usage["prompt_tokens"]

@@ -22,8 +22,8 @@ from typing import Dict, List, Mapping, Optional, Sequence
 
 VARIABLE = "TESTBED_FACTS"
 SYSTEM_PORT = 9090
-# Services that are not workers. What else a stack has serves the model.
-INFRASTRUCTURE = frozenset(["frontend", "nats", "etcd"])
+# Services that are not workers, whatever number they have behind their name. What else a stack has serves the model.
+INFRASTRUCTURE = frozenset(["frontend", "nats", "etcd", "planner", "prometheus", "grafana"])
 
 
 class FactsError(Exception):
@@ -72,7 +72,13 @@ class Profile:
     @property
     def workers(self) -> List[Service]:
         """The services that serve the model, by name."""
-        return [self.services[name] for name in sorted(self.services) if name not in INFRASTRUCTURE]
+        return [self.services[name] for name in sorted(self.services) if is_worker(name)]
+
+
+def is_worker(service: str) -> bool:
+    """Whether a service serves the model: `etcd-2` is a member of a registry, `worker-2` a worker."""
+    name, _, number = service.rpartition("-")
+    return (name if number.isdigit() else service) not in INFRASTRUCTURE
 
 
 def load(environ: Mapping[str, str]) -> Profile:
@@ -98,7 +104,7 @@ def parse(document: object, path: str) -> Profile:
             )
             for name, entry in document.get("services", {}).items()
         }
-        workers = set(services) - INFRASTRUCTURE
+        workers = [name for name in services if is_worker(name)]
         return Profile(
             name=str(document["profile"]),
             run_id=str(document.get("run_id", "")),

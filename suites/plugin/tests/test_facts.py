@@ -33,6 +33,13 @@ def test_workers_are_what_is_not_infrastructure_in_order(profile):
     assert [worker.name for worker in profile.workers] == ["worker-0", "worker-1"]
 
 
+def test_members_of_infrastructure_are_no_workers_whatever_number_they_have():
+    names = ["frontend", "nats", "nats-1", "etcd", "etcd-2", "prometheus", "decode-0", "prefill-0", "worker", "etcd-like"]
+    document = {**DOCUMENT, "stack_facts": {}, "services": {name: {} for name in names}}
+    profile = facts.parse(document, "facts.json")
+    assert [worker.name for worker in profile.workers] == ["decode-0", "etcd-like", "prefill-0", "worker"]
+
+
 def test_a_service_is_at_its_name_and_the_usual_port_unless_said(profile):
     assert [worker.system_url for worker in profile.workers] == ["http://worker-0:9090", "http://10.0.0.9:9191"]
 

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use testbed_model::id::{RunId, label};
+use testbed_model::profile;
 use testbed_model::stack::{Limits, Mount, Service, Stack};
 
 use super::addressing::Addressing;
@@ -49,7 +50,8 @@ pub struct Identity {
 impl Identity {
     /// The network's name, and the beginning of all other names.
     pub fn network(&self) -> String {
-        format!("testbed-{}-{}", self.run, self.profile)
+        // The daemon takes no plus in names.
+        format!("testbed-{}-{}", self.run, self.profile.replace(profile::PLUS, "."))
     }
 
     /// The daemon's name for a volume of the stack.

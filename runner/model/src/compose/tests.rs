@@ -9,12 +9,10 @@ use super::{ComposeFile, parse};
 use crate::hint::Hint as _;
 use crate::stack::{Condition, Mount, Probe};
 
-const FILES: [(&str, &str); 5] = [
+const FILES: [(&str, &str); 3] = [
     ("compose/mocker.yaml", include_str!("../../../../compose/mocker.yaml")),
     ("compose/mocker-disagg.yaml", include_str!("../../../../compose/mocker-disagg.yaml")),
     ("compose/mocker-file.yaml", include_str!("../../../../compose/mocker-file.yaml")),
-    ("compose/mocker-sglang.yaml", include_str!("../../../../compose/mocker-sglang.yaml")),
-    ("compose/mocker-trtllm.yaml", include_str!("../../../../compose/mocker-trtllm.yaml")),
 ];
 
 fn read(text: &str) -> ComposeFile {

@@ -50,7 +50,8 @@ pub(super) fn read(document: Document, variables: BTreeSet<String>) -> Result<Co
             (ready, facts)
         }
     };
-    let file = document.file.clone();
+    let merged = document.merged.iter().map(|(file, _)| file.as_str());
+    let file = std::iter::once(document.file.as_str()).chain(merged).collect::<Vec<_>>().join(" + ");
     Ok(ComposeFile { file, services, volumes: declared.volumes, ready, facts, variables, document })
 }
 

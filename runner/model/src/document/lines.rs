@@ -20,6 +20,6 @@ impl<'t> Lines<'t> {
         let start = self.starts.get(line.saturating_sub(1)).copied().unwrap_or(0);
         let column = self.text.get(start..offset).map_or(0, |lead| lead.chars().count()) + 1;
         let number = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
-        Mark { line: number(line), column: number(column), offset }
+        Mark { line: number(line), column: number(column), offset, file: 0 }
     }
 }

@@ -17,6 +17,7 @@ pub fn from_toml(file: &str, text: &str) -> Result<Document, Fault> {
         file: file.to_owned(),
         text: text.to_owned(),
         root: Node { mark: Mark::START, value: Value::Map(Vec::new()) },
+        merged: Vec::new(),
     };
     if let Some(offset) = bottomless(text) {
         return Err(too_deep(&document, Mark::of_offset(text, offset)));

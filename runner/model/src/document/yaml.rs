@@ -23,6 +23,7 @@ pub fn from_yaml(file: &str, text: &str) -> Result<Document, Fault> {
             mark: Mark::START,
             value: Value::Scalar(Scalar { text: String::new(), form: Form::Plain }),
         },
+        merged: Vec::new(),
     };
     let root = Builder::new(&document).build()?;
     match root {

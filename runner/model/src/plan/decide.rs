@@ -256,7 +256,7 @@ impl<'i, 'a> Decision<'i, 'a> {
         } else {
             for rule in self.rules(suite) {
                 let lane = self.lane(suite, self.inputs.base, None, rule)?;
-                considered.add(lane, Seat { facts: None, named: false, rule: expression_of(rule) });
+                considered.add(lane, Seat { facts: None, whole: false, rule: expression_of(rule) });
             }
         }
         Ok(considered)
@@ -314,17 +314,20 @@ impl<'i, 'a> Decision<'i, 'a> {
                 continue;
             }
             let facts = self.stack(environment)?.facts.clone();
-            if !chosen {
+            // A profile that was named is to be executed whole, and so is every combination of a matrix: that is what one is for.
+            let whole = chosen || environment.profile.is_combination();
+            if !whole {
                 considered.lanes.iter_mut().for_each(|lane| lane.covered_later.push(facts.clone()));
             }
             for rule in self.rules(suite) {
                 let mut lane = self.lane(suite, &environment.profile, Some(name), rule)?;
-                // A profile that was named is to be executed whole.
-                lane.covered_by = if chosen { Vec::new() } else { covered.clone() };
-                let seat = Seat { facts: Some(facts.clone()), named: chosen, rule: expression_of(rule) };
+                lane.covered_by = if whole { Vec::new() } else { covered.clone() };
+                let seat = Seat { facts: Some(facts.clone()), whole, rule: expression_of(rule) };
                 considered.add(lane, seat);
             }
-            covered.push(facts);
+            if !whole {
+                covered.push(facts);
+            }
         }
         // With `--profile` the others are not even read, and are left out all the same.
         let is_read =

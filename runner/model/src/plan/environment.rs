@@ -1,10 +1,12 @@
 //! Environments to choose from: resolved profiles, each with the stack that it names.
 
+use std::collections::BTreeMap;
+
 use super::PlanError;
 use super::requirement::{self, Lack};
 use crate::compose::{self, ComposeFile, ServiceDefinition};
 use crate::facts::Facts;
-use crate::profile::Resolved;
+use crate::profile::{Resolved, Sourced};
 use crate::selection::{CasePattern, Expression};
 use crate::shard::Shard;
 
@@ -49,13 +51,21 @@ pub struct Environment {
 }
 
 impl Environment {
-    /// Reads the compose file that the profile names, with the profile's variables, and checks that the two fit: what
-    /// the profile itself says of services, images and variables must exist in its stack.
-    pub fn new(profile: Resolved, compose_text: &str) -> Result<Self, PlanError> {
+    /// Reads the compose files that the profile names, with the profile's variables, and checks that all fit: what the profile itself
+    /// says of services, images and variables must exist in its stack. `texts` are the compose files by their paths.
+    pub fn new(profile: Resolved, texts: &BTreeMap<String, String>) -> Result<Self, PlanError> {
         let Some(stack) = &profile.stack else {
             return Err(PlanError::NoStack { profile: profile.name });
         };
-        let compose = compose::parse(&stack.value, compose_text, &profile.interpolation())?;
+        let text = |file: &Sourced<String>| {
+            let found = texts.get_key_value(&file.value).map(|(file, text)| compose::Text { file, text });
+            found.ok_or_else(|| {
+                let fault = profile.fault(&file.origin, format!("there is no stack `{}`", file.value));
+                fault.with_nearest(&file.value, texts.keys().map(String::as_str))
+            })
+        };
+        let layers = profile.stack_layers.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        let compose = compose::parse_layers(text(stack)?, &layers, &profile.interpolation())?;
         let environment = Self { profile, compose };
         environment.check_names()?;
         Ok(environment)

@@ -24,8 +24,8 @@ pub(super) struct Candidate {
 pub(super) struct Seat {
     /// The facts of its stack; none where it has no stack.
     pub facts: Option<BTreeMap<String, String>>,
-    /// Whether it was named, and so executes all that it can, whatever other lanes do.
-    pub named: bool,
+    /// Whether it executes all that it can, whatever other lanes do: it was named, or is of a matrix.
+    pub whole: bool,
     /// What the lane of the project file lets through.
     pub rule: Option<Expression>,
 }
@@ -157,15 +157,13 @@ impl<'i> Judge<'i> {
         Verdict::Run(lanes)
     }
 
-    /// The first lane that serves a case executes it, and every one that was named.
+    /// The first lane that serves a case executes it, and every one that executes all that it can.
     fn lanes_of(&self, set: &SetOfMarks) -> Vec<LaneId> {
         let serving = set.served.as_ref().map_or(&[][..], Vec::as_slice);
         let candidates = || serving.iter().filter_map(|index| self.candidates.get(*index));
-        let named: Vec<LaneId> = candidates()
-            .filter(|candidate| candidate.seat.named)
-            .map(|candidate| candidate.lane.clone())
-            .collect();
-        if named.is_empty() { candidates().map(|it| it.lane.clone()).take(1).collect() } else { named }
+        let first = candidates().find(|candidate| !candidate.seat.whole);
+        let whole = candidates().filter(|candidate| candidate.seat.whole);
+        first.into_iter().chain(whole).map(|candidate| candidate.lane.clone()).collect()
     }
 }
 

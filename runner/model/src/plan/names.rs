@@ -68,7 +68,7 @@ pub(super) fn check_names(inputs: &Inputs<'_>) -> Result<(), PlanError> {
 pub(super) fn check_patterns(inputs: &Inputs<'_>) -> Result<(), PlanError> {
     for suite in &inputs.project.suites {
         for pattern in suite.profiles.iter().filter(|pattern| pattern.is_name()) {
-            if !inputs.profiles.contains(&pattern.text) {
+            if !inputs.profiles.iter().any(|name| pattern.matches(name)) {
                 let message =
                     format!("the suite `{}` names the unknown profile `{}`", suite.name, pattern.text);
                 let known = inputs.profiles.iter().map(String::as_str).filter(|name| *name != BASE);

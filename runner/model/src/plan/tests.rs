@@ -29,12 +29,10 @@ const PROFILES: [(&str, &str); 6] = [
     ("mocker-trtllm", include_str!("../../../../envs/mocker-trtllm.toml")),
 ];
 
-const STACKS: [(&str, &str); 5] = [
+const STACKS: [(&str, &str); 3] = [
     ("compose/mocker.yaml", include_str!("../../../../compose/mocker.yaml")),
     ("compose/mocker-disagg.yaml", include_str!("../../../../compose/mocker-disagg.yaml")),
     ("compose/mocker-file.yaml", include_str!("../../../../compose/mocker-file.yaml")),
-    ("compose/mocker-sglang.yaml", include_str!("../../../../compose/mocker-sglang.yaml")),
-    ("compose/mocker-trtllm.yaml", include_str!("../../../../compose/mocker-trtllm.yaml")),
 ];
 
 const PROJECT: &str = r#"
@@ -135,13 +133,11 @@ impl World {
     }
 
     fn environment(&self, name: &str) -> Result<Environment, PlanError> {
-        let profile = self.resolve(name)?;
-        let file = profile.stack.as_ref().map(|stack| stack.value.clone()).unwrap_or_default();
-        Environment::new(profile, self.stacks.get(&file).map_or("", String::as_str))
+        Environment::new(self.resolve(name)?, &self.stacks)
     }
 
     fn environments(&self) -> Result<Vec<Environment>, PlanError> {
-        profile::names(&self.profiles).map(|name| self.environment(name)).collect()
+        profile::names(&self.profiles).iter().map(|name| self.environment(name)).collect()
     }
 
     fn plan(&self, tier: Tier, profiles: &[&str], suites: &[&str]) -> Result<Plan, PlanError> {
@@ -179,7 +175,7 @@ impl Stage {
             project: project::parse("testbed.toml", &world.project).unwrap(),
             base: world.resolve("default")?,
             environments: world.environments()?,
-            profiles: profile::names(&world.profiles).map(str::to_owned).collect(),
+            profiles: profile::names(&world.profiles).into_iter().collect(),
         })
     }
 

@@ -3,22 +3,27 @@
 use std::collections::BTreeMap;
 
 use super::layer::{Layer, of_file};
-use super::{BASE, ProfileError, names};
+use super::{BASE, ProfileError, combination, names};
 use crate::document::Mark;
 
-/// The layers of a profile, base first.
+/// The layers of a profile, base first, overlays last.
 pub(super) fn of(name: &str, sources: &BTreeMap<String, String>) -> Result<Vec<Layer>, ProfileError> {
     let base = sources.get(BASE).ok_or(ProfileError::NoBase)?;
     let base = of_file(BASE, base)?;
     if let Some((mark, _)) = &base.extends {
         return Err(base.document.fault(*mark, "the base layer cannot extend another").into());
     }
+    let overlays = combination::layers(name, sources)?;
+    combination::expand(combination::base_of(name), sources)?;
     let mut chain: Vec<Layer> = Vec::new();
-    let mut next = name.to_owned();
+    let mut next = combination::base_of(name).to_owned();
     while next != BASE {
-        let text = match (sources.get(&next), chain.last()) {
+        let text = match (combination::profile(&next, sources), chain.last()) {
             (Some(text), _) => text,
-            (None, None) => return Err(ProfileError::unknown(name, names(sources))),
+            (None, None) => {
+                let known = names(sources);
+                return Err(ProfileError::unknown(&next, known.iter().map(String::as_str)));
+            }
             (None, Some(layer)) => return Err(dangling(layer, &next, sources)),
         };
         let layer = of_file(&next, text)?;
@@ -32,13 +37,15 @@ pub(super) fn of(name: &str, sources: &BTreeMap<String, String>) -> Result<Vec<L
     }
     chain.push(base);
     chain.reverse();
+    chain.extend(overlays);
     Ok(chain)
 }
 
 fn dangling(layer: &Layer, parent: &str, sources: &BTreeMap<String, String>) -> ProfileError {
     let mark = layer.extends.as_ref().map_or(Mark::START, |(mark, _)| *mark);
     let own = layer.name.as_deref();
-    let known = sources.keys().map(String::as_str).filter(|name| Some(*name) != own);
+    let known = sources.keys().map(String::as_str);
+    let known = known.filter(|name| Some(*name) != own && combination::profile(name, sources).is_some());
     let fault = layer.document.fault(mark, format!("`extends` names the unknown profile `{parent}`"));
     fault.with_nearest(parent, known).into()
 }

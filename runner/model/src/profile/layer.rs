@@ -18,15 +18,61 @@ pub(super) struct Layer {
     pub values: BTreeMap<Vec<String>, (Value, Origin)>,
     /// Where `extends` is, and what it names.
     pub extends: Option<(document::Mark, String)>,
+    /// Where values are, by path.
+    marks: BTreeMap<Vec<String>, document::Mark>,
+    /// The overlays of each axis, in the order of the file, with the place of the axis.
+    axes: Vec<Vec<(document::Mark, String)>>,
+    /// Whether it is an overlay: its lists join those below it.
+    pub overlay: Option<Overlay>,
+}
+
+/// How an overlay's values go over those below.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Overlay;
+
+impl Overlay {
+    /// Lists that an overlay adds to; all else it replaces.
+    const JOINED: [&'static str; 3] = ["stack_layers", "compose_profiles", "models"];
+
+    /// Whether values of this path are joined.
+    pub fn joins(path: &[String]) -> bool {
+        matches!(path, [key] if Self::JOINED.contains(&key.as_str()))
+    }
+
+    /// The value that holds, with the overlay's origin.
+    pub fn over(self, path: &[String], before: &Value, (value, origin): (Value, Origin)) -> (Value, Origin) {
+        match (before, value) {
+            (Value::Texts(before), Value::Texts(own)) if Self::joins(path) => {
+                let new: Vec<String> = own.into_iter().filter(|text| !before.contains(text)).collect();
+                (Value::Texts(before.iter().cloned().chain(new).collect()), origin)
+            }
+            (Value::Text(before), Value::Text(own)) if matches!(path, [key] if key == "description") => {
+                (Value::Text(format!("{before}; {own}")), origin)
+            }
+            (_, value) => (value, origin),
+        }
+    }
+}
+
+impl Layer {
+    /// Where a value is.
+    pub fn mark_of(&self, path: &[String]) -> document::Mark {
+        self.marks.get(path).copied().unwrap_or(document::Mark::START)
+    }
+
+    /// The overlays of each axis, in the order of the file.
+    pub fn axes(&self) -> &[Vec<(document::Mark, String)>] {
+        &self.axes
+    }
 }
 
 /// Reads a profile's file.
 pub(super) fn of_file(name: &str, text: &str) -> Result<Layer, Fault> {
     let document = from_toml(&format!("envs/{name}.toml"), text)?;
-    let mut reader = Reader { values: BTreeMap::new(), extends: None, from_file: true };
+    let mut reader = Reader { from_file: true, ..Reader::default() };
     reader.walk(&document.item(), &mut Vec::new())?;
-    let Reader { values, extends, .. } = reader;
-    Ok(Layer { name: Some(name.to_owned()), document, values, extends })
+    let Reader { values, extends, marks, axes, .. } = reader;
+    Ok(Layer { name: Some(name.to_owned()), document, values, extends, marks, axes, overlay: None })
 }
 
 /// Reads `key=value` of the command line. The value is TOML, or else text as it stands.
@@ -43,17 +89,24 @@ pub(super) fn of_assignment(text: &str) -> Result<Layer, Fault> {
             })?
         }
     };
-    let mut reader = Reader { values: BTreeMap::new(), extends: None, from_file: false };
+    let mut reader = Reader::default();
     reader.walk(&document.item(), &mut Vec::new())?;
     if let Some((mark, _)) = reader.extends {
         return Err(document.fault(mark, "`extends` can be set in a profile's file only"));
     }
-    Ok(Layer { name: None, document, values: reader.values, extends: None })
+    if let Some((mark, _)) = reader.axes.first().and_then(|axis| axis.first()) {
+        return Err(document.fault(*mark, "`axes` can be set in a profile's file only"));
+    }
+    let Reader { values, marks, axes, .. } = reader;
+    Ok(Layer { name: None, document, values, extends: None, marks, axes, overlay: None })
 }
 
+#[derive(Default)]
 struct Reader {
     values: BTreeMap<Vec<String>, (Value, Origin)>,
     extends: Option<(document::Mark, String)>,
+    marks: BTreeMap<Vec<String>, document::Mark>,
+    axes: Vec<Vec<(document::Mark, String)>>,
     from_file: bool,
 }
 
@@ -66,6 +119,13 @@ impl Reader {
                 if let (["extends"], Value::Text(text)) = (key.path, &value) {
                     self.extends = Some((item.mark(), text.clone()));
                 }
+                if let (["axes", "*"], Value::Texts(overlays)) = (key.path, &value) {
+                    if overlays.is_empty() {
+                        return Err(item.fault("must name at least one overlay"));
+                    }
+                    self.axes.push(overlays.iter().map(|overlay| (item.mark(), overlay.clone())).collect());
+                }
+                self.marks.insert(path.clone(), item.key_mark());
                 let origin =
                     if self.from_file { Origin::File(item.key_place()) } else { Origin::CommandLine };
                 self.values.insert(path.clone(), (value, origin));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::combination;
 use super::layer::Layer;
 use super::schema::KEYS;
 use super::{Explained, Origin, ProfileError, Sourced, Value};
@@ -24,6 +25,8 @@ pub struct Resolved {
     pub order: Sourced<u64>,
     /// The compose file; the base layer alone has none.
     pub stack: Option<Sourced<String>>,
+    /// Compose files that are merged over it.
+    pub stack_layers: Vec<Sourced<String>>,
     /// Compose profiles that are on.
     pub compose_profiles: Sourced<Vec<String>>,
     /// Tiers that it serves, earliest first.
@@ -142,8 +145,13 @@ impl Resolved {
         let mut texts = BTreeMap::new();
         for layer in layers {
             for (path, value) in layer.values {
-                let is_own = layer.name.as_deref().is_none_or(|layer| layer == name);
-                if is_own || KEYS.iter().any(|key| key.inherited && key.is(&path)) {
+                let is_own = layer.name.as_deref().is_none_or(|layer| combination::is_own(layer, name));
+                let key = KEYS.iter().find(|key| key.is(&path));
+                if is_own || key.is_some_and(|key| key.inherited) {
+                    let value = match (layer.overlay, values.get(&path).and_then(|known| known.last())) {
+                        (Some(overlay), Some((before, _))) => overlay.over(&path, before, value),
+                        _ => value,
+                    };
                     values.entry(path).or_default().push(value);
                 }
             }
@@ -155,6 +163,7 @@ impl Resolved {
             description: view.text(&["description"]),
             order: view.need(View::number, &["order"])?,
             stack: view.text(&["stack"]),
+            stack_layers: view.each(&["stack_layers"]),
             compose_profiles: view.need(View::texts, &["compose_profiles"])?,
             tiers: view.need(View::tiers, &["tiers"])?,
             models: view.need(View::texts, &["models"])?,
@@ -171,6 +180,11 @@ impl Resolved {
             values,
             texts,
         })
+    }
+
+    /// Whether overlays are laid over it.
+    pub fn is_combination(&self) -> bool {
+        self.name.contains(combination::PLUS)
     }
 
     /// Every value with its origin, in the order of the schema.
@@ -202,7 +216,10 @@ impl Resolved {
     /// inherited may be meant for the stack of the profile that set it.
     pub fn is_own(&self, origin: &Origin) -> bool {
         match origin {
-            Origin::File(place) => place.file == format!("envs/{}.toml", self.name),
+            Origin::File(place) => {
+                let layer = place.file.strip_prefix("envs/").and_then(|file| file.strip_suffix(".toml"));
+                layer.is_some_and(|layer| combination::is_own(layer, &self.name))
+            }
             Origin::CommandLine => true,
         }
     }
@@ -306,6 +323,20 @@ impl View<'_> {
                 pids: self.number(&["limits", "services", service, "pids"]),
             }),
         })
+    }
+
+    /// The texts of a list, each with the origin of the list that first had it.
+    fn each(&self, path: &[&str]) -> Vec<Sourced<String>> {
+        let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+        let lists = self.values.get(&path).map_or(&[][..], Vec::as_slice);
+        let Some((Value::Texts(last), _)) = lists.last() else { return Vec::new() };
+        let first_with = |text: &String| {
+            let has = |value: &Value| matches!(value, Value::Texts(texts) if texts.contains(text));
+            lists.iter().find(|(value, _)| has(value)).map(|(_, origin)| origin.clone())
+        };
+        last.iter()
+            .filter_map(|text| Some(Sourced { value: text.clone(), origin: first_with(text)? }))
+            .collect()
     }
 
     fn last(&self, path: &[&str]) -> Option<&(Value, Origin)> {

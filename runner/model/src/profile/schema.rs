@@ -11,6 +11,8 @@ pub enum Kind {
     Variable,
     /// A path below the configuration's root.
     Path,
+    /// A list of paths below the configuration's root, none twice.
+    Paths,
     /// `uid:gid`.
     User,
     /// A list of names, none twice.
@@ -67,10 +69,12 @@ pub const KEYS: &[Key] = &[
     own(&["extends"], Kind::Name, "the profile whose values hold where this one says nothing; `default` without it"),
     key(&["order"], Kind::Count, "place among the profiles of a tier; the lowest that can run here is the default"),
     key(&["stack"], Kind::Path, "compose file, relative to the configuration's root"),
+    key(&["stack_layers"], Kind::Paths, "compose files that are merged over the stack's, in this order, as `docker compose -f A -f B` does"),
     key(&["compose_profiles"], Kind::Names, "Compose profiles that are on: services that name one of them take part"),
     key(&["tiers"], Kind::Tiers, "tiers that the profile serves; a later tier holds all earlier ones"),
     key(&["models"], Kind::Names, "models that the stack needs"),
     key(&["egress"], Kind::Boolean, "whether containers may reach addresses outside of the stack"),
+    own(&["axes", "*"], Kind::Names, "overlays of which each in turn takes part: the profile stands for all combinations of its axes"),
     key(&["images", "*"], Kind::Name, "image of the lock to use where the stack names another"),
     key(&["variables", "*"], Kind::Variable, "value of `${NAME}` in the compose file"),
     key(&["environment", "*", "*"], Kind::Variable, "environment of a service, over the compose file's"),

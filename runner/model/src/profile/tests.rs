@@ -18,6 +18,26 @@ const BUNDLED: [(&str, &str); 6] = [
     ("mocker-trtllm", include_str!("../../../../envs/mocker-trtllm.toml")),
 ];
 
+/// Overlays, and the matrices that are made of them.
+const OVERLAID: [(&str, &str); 16] = [
+    ("overlays/discovery-etcd", include_str!("../../../../envs/overlays/discovery-etcd.toml")),
+    ("overlays/discovery-file", include_str!("../../../../envs/overlays/discovery-file.toml")),
+    ("overlays/etcd-cluster", include_str!("../../../../envs/overlays/etcd-cluster.toml")),
+    ("overlays/event-nats", include_str!("../../../../envs/overlays/event-nats.toml")),
+    ("overlays/event-zmq", include_str!("../../../../envs/overlays/event-zmq.toml")),
+    ("overlays/nats-cluster", include_str!("../../../../envs/overlays/nats-cluster.toml")),
+    ("overlays/request-nats", include_str!("../../../../envs/overlays/request-nats.toml")),
+    ("overlays/request-tcp", include_str!("../../../../envs/overlays/request-tcp.toml")),
+    ("overlays/router-kv", include_str!("../../../../envs/overlays/router-kv.toml")),
+    ("overlays/router-least-loaded", include_str!("../../../../envs/overlays/router-least-loaded.toml")),
+    ("overlays/router-power-of-two", include_str!("../../../../envs/overlays/router-power-of-two.toml")),
+    ("overlays/router-random", include_str!("../../../../envs/overlays/router-random.toml")),
+    ("overlays/router-round-robin", include_str!("../../../../envs/overlays/router-round-robin.toml")),
+    ("mocker-planes", include_str!("../../../../envs/mocker-planes.toml")),
+    ("mocker-registries", include_str!("../../../../envs/mocker-registries.toml")),
+    ("mocker-routers", include_str!("../../../../envs/mocker-routers.toml")),
+];
+
 fn sources(extra: &[(&str, &str)]) -> BTreeMap<String, String> {
     BUNDLED.iter().chain(extra).map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
 }
@@ -43,11 +63,13 @@ fn shown(error: &ProfileError) -> String {
 fn the_bundled_profiles_serve_the_tiers_that_they_are_for() {
     let all = sources(&[]);
     for name in names(&all) {
-        let profile = resolved(name, &[]);
+        let profile = resolved(&name, &[]);
         assert!(profile.serves(Tier::Premerge), "{name}");
         assert!(profile.serves(Tier::Postmerge), "{name}");
         assert!(!profile.serves(Tier::Precommit), "{name}");
-        assert_eq!(profile.stack.unwrap().value, format!("compose/{name}.yaml"));
+        let plays_another_engine = ["mocker-sglang", "mocker-trtllm"].contains(&name.as_str());
+        let stack = if plays_another_engine { "mocker" } else { &name };
+        assert_eq!(profile.stack.unwrap().value, format!("compose/{stack}.yaml"));
         assert!(profile.hardening.is_empty(), "{name} relaxes nothing");
         assert!(!profile.egress.value, "{name} is closed");
         assert!(profile.description.is_some(), "{name}");
@@ -329,3 +351,5 @@ proptest! {
         prop_assert_eq!(profile.chain.len(), length + 2);
     }
 }
+
+mod combinations;

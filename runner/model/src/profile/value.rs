@@ -43,6 +43,7 @@ impl Value {
             Kind::Name => Self::Text(item.full_text()?.to_owned()),
             Kind::Variable => Self::Text(item.text_or_number()?.to_owned()),
             Kind::Path => Self::Text(path(item)?),
+            Kind::Paths => Self::Texts(paths(item)?),
             Kind::User => Self::Text(user(item)?),
             Kind::Names => Self::Texts(names(item)?),
             Kind::Capabilities => Self::Texts(capabilities(item)?),
@@ -104,6 +105,13 @@ fn path(item: &Item<'_>) -> Result<String, Fault> {
         return Err(fault.with_hint("write it as `compose/NAME.yaml`"));
     }
     Ok(text.to_owned())
+}
+
+fn paths(item: &Item<'_>) -> Result<Vec<String>, Fault> {
+    for item in item.items()? {
+        path(&item)?;
+    }
+    names(item)
 }
 
 fn user(item: &Item<'_>) -> Result<String, Fault> {

@@ -110,6 +110,7 @@ pub(super) fn of_profile(kind: OfProfile) -> Value {
         OfProfile::Name => pattern(NAME),
         OfProfile::Variable => json!({ "type": ["string", "number"] }),
         OfProfile::Path => pattern(BELOW),
+        OfProfile::Paths => json!({ "type": "array", "items": pattern(BELOW), "uniqueItems": true }),
         OfProfile::User => pattern("^[0-9]+:[0-9]+$"),
         OfProfile::Names => json!({ "type": "array", "items": pattern(NAME), "uniqueItems": true }),
         OfProfile::Capabilities => {
@@ -135,6 +136,7 @@ pub(super) fn profile_words(kind: OfProfile) -> &'static str {
         OfProfile::Text | OfProfile::Name => "text",
         OfProfile::Variable => "text or number",
         OfProfile::Path => "path below the configuration's root",
+        OfProfile::Paths => "list of paths below the configuration's root",
         OfProfile::User => "`uid:gid`",
         OfProfile::Names => "list of names",
         OfProfile::Capabilities => "list of capabilities such as `SYS_PTRACE`",

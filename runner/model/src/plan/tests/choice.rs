@@ -77,3 +77,32 @@ fn the_default_profile_is_the_first_that_can_run_here() {
     assert!(error.to_string().starts_with("no profile can run here (`mocker`: it needs 2GiB"), "{error}");
     assert!(matches!(choice(Some("mocker"), &world.facts), Err(PlanError::Unmet { .. })));
 }
+
+#[test]
+fn every_combination_of_a_matrix_is_executed_whole() {
+    let matrix =
+        "extends = \"mocker\"\ntiers = [\"nightly\"]\norder = 60\n[axes]\nrouter = [\"random\", \"kv\"]\n";
+    let overlay = |mode: &str| format!("[variables]\nDYN_ROUTER_MODE = \"{mode}\"\n");
+    let world = World::new()
+        .profile("overlays/random", &overlay("random"))
+        .profile("overlays/kv", &overlay("kv"))
+        .profile("mocker-matrix", matrix);
+    let plan = world.plan(Tier::Nightly, &[], &["e2e"]).unwrap();
+    let lanes: Vec<String> = plan.lanes.iter().map(|lane| lane.id.to_string()).collect();
+    for lane in ["e2e@mocker-matrix+random", "e2e@mocker-matrix+kv"] {
+        assert!(lanes.iter().any(|id| id == lane), "{lanes:?}");
+    }
+    let whole = plan.lanes.iter().filter(|lane| lane.id.to_string().contains('+'));
+    assert!(whole.clone().all(|lane| lane.covered_by.is_empty()));
+    assert_eq!(plan.stacks.iter().filter(|stack| stack.facts["router"] == "random").count(), 1);
+    let premerge = world.plan(Tier::Premerge, &[], &["e2e"]).unwrap();
+    assert!(premerge.lanes.iter().all(|lane| !lane.id.to_string().contains('+')));
+}
+
+#[test]
+fn an_overlay_that_means_nothing_to_a_profile_is_refused() {
+    let world = World::new().profile("overlays/lost", "[variables]\nNOT_THERE = \"1\"\n");
+    let message = shown(&world.environment("mocker+lost").unwrap_err());
+    let refusal = "envs/overlays/lost.toml:2:1: `variables` sets `NOT_THERE`, which `compose/mocker.yaml` does not mention\n";
+    assert!(message.starts_with(refusal) && message.contains("hint: known: `DYN_DISCOVERY_BACKEND`"), "{message}");
+}

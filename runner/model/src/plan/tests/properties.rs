@@ -42,7 +42,7 @@ proptest! {
             project: &project::parse("testbed.toml", &world.project).unwrap(),
             base: &world.resolve("default").unwrap(),
             environments: &environments,
-            profiles: &profile::names(&world.profiles).map(str::to_owned).collect::<BTreeSet<_>>(),
+            profiles: &profile::names(&world.profiles).into_iter().collect::<BTreeSet<_>>(),
             images: &world.images,
             facts: &world.facts,
             choice: &Choice { profiles, ..Choice::default() },
