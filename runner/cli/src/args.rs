@@ -79,7 +79,7 @@ pub enum Command {
     Ci(CiArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
-    /// Print what a project file, a profile or a file for `--facts` can hold, as a JSON Schema
+    /// Print what a project, a profile or a `--facts` file can hold, as a JSON Schema
     Schema(SchemaArgs),
     /// Print a shell's completion script
     Completions {

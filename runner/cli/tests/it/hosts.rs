@@ -64,18 +64,44 @@ fn doctor(file: &str) -> String {
     without_surroundings(&ended.out)
 }
 
-#[test]
-fn doctor_says_the_truth_for_every_profile_on_every_simulated_host() {
+fn hosts() -> Vec<String> {
     let mut files: Vec<String> = fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
         .collect();
     files.sort();
     assert!(files.len() >= 10, "{files:?}");
-    for file in files {
+    files
+}
+
+#[test]
+fn doctor_tells_each_simulated_host_whole() {
+    for file in hosts() {
         let name = file.split('.').next().unwrap().to_owned();
         insta::assert_snapshot!(format!("doctor_on_{name}"), doctor(&file));
     }
+}
+
+/// The profiles of this repository: whether each can run on each host, and if not why.
+#[test]
+fn doctor_says_the_truth_for_every_profile_on_every_simulated_host() {
+    let root = repository();
+    let mut told = String::new();
+    for file in hosts() {
+        let site = with_host(&file);
+        let facts = format!("hosts/{file}");
+        let ended = site.testbed(["doctor", "--json", "--root", root.to_str().unwrap(), "--facts", &facts]);
+        assert_eq!((ended.code(), ended.err.as_str()), (ExitCode::Passed, ""));
+        let found: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+        told += &format!("{}\n", file.split('.').next().unwrap());
+        for profile in found["profiles"].as_array().unwrap() {
+            let reasons = profile["reasons"].as_array().map_or(&[][..], Vec::as_slice);
+            let reasons: Vec<&str> = reasons.iter().map(|it| it["message"].as_str().unwrap()).collect();
+            let verdict = if reasons.is_empty() { "can run".to_owned() } else { reasons.join("; ") };
+            told += &format!("  {}: {verdict}\n", profile["name"].as_str().unwrap());
+        }
+    }
+    insta::assert_snapshot!("doctor_for_every_profile", told);
 }
 
 #[test]
@@ -118,28 +144,22 @@ fn the_json_holds_the_facts_and_each_profiles_reasons() {
 
 #[test]
 fn a_plan_is_made_for_the_simulated_host_and_says_so() {
-    let plan = |file: &str, profile: &str| {
-        let site = with_host(file);
-        site.testbed([
-            "plan",
-            "nightly",
-            "--no-collect",
-            "--profile",
-            profile,
-            "--facts",
-            &format!("hosts/{file}"),
-        ])
+    let plan = |site: &Site, file: &str, profile: &str| {
+        let facts = format!("hosts/{file}");
+        site.testbed(["plan", "nightly", "--no-collect", "--profile", profile, "--facts", &facts])
     };
-    let ended = plan("laptop.toml", "vllm-agg");
+    let site = with_host("laptop.toml");
+    let ended = plan(&site, "laptop.toml", "vllm-agg");
     assert_eq!(ended.code(), ExitCode::Environment, "{}", ended.told());
-    insta::assert_snapshot!(ended.told(), @"");
-    let ended = plan("h100.toml", "small");
+    insta::assert_snapshot!(ended.told(), @r"
+    error: the profile `vllm-agg` cannot run here: it needs GPUs: 1, and this host has 0
+    hint: leave `--profile` out to run what this host can run
+    ");
+    let site = with_host("h100.toml");
+    let ended = plan(&site, "h100.toml", "small");
     assert_eq!(ended.code(), ExitCode::Passed, "{}", ended.told());
-    assert!(
-        ended.err.contains("warning: simulated by `hosts/h100.toml`, not of this host: host.cores,"),
-        "{}",
-        ended.err
-    );
+    let remark = "warning: simulated by `hosts/h100.toml`, not of this host: host (8 keys), daemon (12 keys), driver (2 keys), gpu";
+    assert!(ended.err.contains(remark), "{}", ended.err);
 }
 
 #[test]
@@ -152,7 +172,10 @@ fn a_file_that_is_wrong_names_its_place_and_the_way_out() {
     hint: did you mean `cores`?
     ");
     let site = self::site();
-    insta::assert_snapshot!(site.refuses(["plan", "--facts", "nobody.toml"], ExitCode::Usage), @"");
+    insta::assert_snapshot!(site.refuses(["plan", "--facts", "nobody.toml"], ExitCode::Usage), @r"
+    error: cannot read `nobody.toml`: No such file or directory (os error 2)
+    hint: check the path; `testbed schema facts --reference` says what such a file holds
+    ");
 }
 
 #[test]

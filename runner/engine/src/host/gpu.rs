@@ -42,6 +42,9 @@ const PLACES: [&str; 7] = [
     "/run/opengl-driver/lib/libnvidia-ml.so.1",
 ];
 
+/// The runner itself, also where its file has been replaced since it was started.
+const RUNNER: &str = "/proc/self/exe";
+
 /// What was found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -73,9 +76,7 @@ pub async fn gather() -> Found {
     let smi = super::process::find(smi::PROGRAM)
         .or_else(|| Some(PathBuf::from(smi::WINDOWS)).filter(|path| path.is_file()));
     let smi = smi.map(|path| path.to_string_lossy().into_owned());
-    let runner = environment::own_executable().map(|path| path.to_string_lossy().into_owned());
-    let runner = runner.unwrap_or_else(|_| "/proc/self/exe".to_owned());
-    let asker = Program::new(runner).args(["agent", "gpus"]).args(library);
+    let asker = Program::new(RUNNER).args(["agent", "gpus"]).args(library);
     let mut found = Asking { asker, smi, patience }.ask().await;
     if let Some(accelerators) = &mut found.accelerators {
         accelerators.name_processes(program_of);

@@ -104,5 +104,8 @@ fn an_overlay_that_means_nothing_to_a_profile_is_refused() {
     let world = World::new().profile("overlays/lost", "[variables]\nNOT_THERE = \"1\"\n");
     let message = shown(&world.environment("mocker+lost").unwrap_err());
     let refusal = "envs/overlays/lost.toml:2:1: `variables` sets `NOT_THERE`, which `compose/mocker.yaml` does not mention\n";
-    assert!(message.starts_with(refusal) && message.contains("hint: known: `DYN_DISCOVERY_BACKEND`"), "{message}");
+    assert!(
+        message.starts_with(refusal) && message.contains("hint: known: `DYN_DISCOVERY_BACKEND`"),
+        "{message}"
+    );
 }
