@@ -92,7 +92,10 @@ fn whatever_the_library_does_is_one_line_of_trouble_and_nvidia_smi_is_asked_inst
             "NVML: driver/library version mismatch: the driver was updated, and the host not started since; `nvidia-smi` was asked instead",
         ),
         ("unloaded", "NVML: NVIDIA driver is not loaded; `nvidia-smi` was asked instead"),
-        ("old", "NVML: the library is too old: it lacks a function; `nvidia-smi` was asked instead"),
+        (
+            "old",
+            "NVML: GPU 0: the library is too old: it lacks a function; GPU 1: the library is too old: it lacks a function; `nvidia-smi` was asked instead",
+        ),
     ] {
         let Some(library) = library(&site, manner) else { return };
         let facts = facts(&site, &library, &path);
