@@ -169,3 +169,37 @@ pub struct DaemonFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, Simulated};
+
+    #[test]
+    fn facts_of_an_older_record_are_still_read() {
+        let old = r#"{"cores": 2, "memory_bytes": 1024, "gpus": 0, "architecture": "x86_64", "kernel": "6.1",
+            "daemon": {"name": "Docker", "version": "20.10.24", "api_version": "1.41", "storage_driver": "overlay2",
+            "cgroup_version": "1"}, "revision": null, "tools": {}}"#;
+        let facts: Facts = serde_json::from_str(old).unwrap();
+        assert_eq!(
+            (facts.accelerators.as_ref(), facts.simulated.as_ref(), facts.host.is_empty()),
+            (None, None, true)
+        );
+        let written = serde_json::to_string(&facts).unwrap();
+        assert!(
+            !written.contains("host") && !written.contains("cdi"),
+            "what is not known is not written: {written}"
+        );
+        assert_eq!(serde_json::from_str::<Facts>(&written).unwrap(), facts);
+    }
+
+    #[test]
+    fn few_keys_are_told_by_name_and_many_by_their_tables() {
+        let told = |keys: &[&str]| {
+            let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            Simulated { file: "h.toml".to_owned(), keys }.told()
+        };
+        assert_eq!(told(&["host.cores", "gpu"]), "host.cores, gpu");
+        let many = ["host.a", "host.b", "host.c", "driver.version", "driver.cuda", "daemon.name", "gpu"];
+        assert_eq!(told(&many), "host (3 keys), driver (2 keys), daemon, gpu");
+    }
+}

@@ -12,6 +12,7 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::{Site, repository};
 
 /// The driver's library, as a stand-in in C that behaves in one of many ways; none where there is no C compiler.
+#[allow(clippy::print_stderr, reason = "a test that is skipped says so")]
 fn library(site: &Site, manner: &str) -> Option<PathBuf> {
     let (source, built) = (
         repository().join("runner/cli/tests/fixtures/nvml/nvml.c"),
@@ -20,16 +21,12 @@ fn library(site: &Site, manner: &str) -> Option<PathBuf> {
     let mut cc = Command::new("cc");
     cc.args(["-shared", "-fPIC", "-Wall", "-Werror", "-o"]).arg(&built).arg(source);
     cc.arg(format!("-DMANNER_{manner}")).arg(format!("-DHOLDER={}", std::process::id()));
-    match cc.status() {
-        Ok(status) => {
-            assert!(status.success(), "the stand-in of the library does not compile");
-            Some(built)
-        }
-        Err(_) => {
-            eprintln!("skipped: there is no C compiler `cc`");
-            None
-        }
-    }
+    let Ok(status) = cc.status() else {
+        eprintln!("skipped: there is no C compiler `cc`");
+        return None;
+    };
+    assert!(status.success(), "the stand-in of the library does not compile");
+    Some(built)
 }
 
 /// A folder for PATH with a stand-in of `nvidia-smi` that does what a script says.
