@@ -80,6 +80,9 @@ fn fits(value: &Value, schema: &Value) -> Result<(), String> {
                     }
                 }
             }
+            "minimum" if value.as_i64().is_some_and(|number| number < rule.as_i64().unwrap()) => {
+                return told("minimum");
+            }
             "minItems" if value.as_array().is_some_and(Vec::is_empty) => return told("empty"),
             "anyOf" if any(rule) == 0 => return told("anyOf"),
             "oneOf" if any(rule) != 1 => return told("oneOf"),
