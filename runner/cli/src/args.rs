@@ -83,7 +83,7 @@ pub enum Command {
     Ci(CiArgs),
     /// Remove what dead runs left behind, by label, and nothing else
     Gc,
-    /// Print what the project file, a profile, `models.toml` or a simulated inventory can hold, as a JSON Schema
+    /// Print what projects, profiles, models and `--facts` files can hold, as a JSON Schema
     Schema(SchemaArgs),
     /// Print a shell's completion script
     Completions {

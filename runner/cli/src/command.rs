@@ -44,7 +44,8 @@ pub async fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Images(args)) => images::images(&Settings::resolve(&common)?, &args).await,
         Some(Command::Models(args)) => models::models(&Settings::resolve(&common)?, &args).await,
         Some(Command::Report(args)) => report::report(&Settings::resolve(&common)?, &args),
-        Some(Command::Repro(args)) => repro::repro(&Settings::resolve(&common)?, &args).await,
+        // It holds two runs, the recorded one and its own.
+        Some(Command::Repro(args)) => Box::pin(repro::repro(&Settings::resolve(&common)?, &args)).await,
         Some(Command::Bundle(args)) => bundle::bundle(&Settings::resolve(&common)?, &args).await,
         Some(Command::Merge(args)) => merge::merge(&Settings::resolve(&common)?, &args),
         Some(Command::History(args)) => history::history(&Settings::resolve(&common)?, &args).await,

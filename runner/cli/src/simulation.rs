@@ -34,5 +34,5 @@ pub fn inventory(settings: &Settings) -> Result<Option<Inventory>, Failure> {
 /// What of the facts is not of this host, for a person.
 pub fn remark(facts: &Facts) -> Option<String> {
     let simulated = facts.simulated.as_ref()?;
-    Some(format!("simulated by `{}`, not of this host: {}", simulated.file, simulated.keys.join(", ")))
+    Some(format!("simulated by `{}`, not of this host: {}", simulated.file, simulated.told()))
 }

@@ -94,6 +94,30 @@ pub struct Simulated {
     pub keys: Vec<String>,
 }
 
+impl Simulated {
+    /// More keys than this are told by their tables.
+    const FEW: usize = 6;
+
+    /// What was replaced, for a person: a few keys by name, many by their tables.
+    pub fn told(&self) -> String {
+        if self.keys.len() <= Self::FEW {
+            return self.keys.join(", ");
+        }
+        let mut tables: Vec<(&str, usize)> = Vec::new();
+        for key in &self.keys {
+            let table = key.split('.').next().unwrap_or_default();
+            match tables.iter_mut().find(|(known, _)| *known == table) {
+                Some((_, count)) => *count += 1,
+                None => tables.push((table, 1)),
+            }
+        }
+        let told = |(table, count): &(&str, usize)| {
+            if *count > 1 { format!("{table} ({count} keys)") } else { (*table).to_owned() }
+        };
+        tables.iter().map(told).collect::<Vec<_>>().join(", ")
+    }
+}
+
 impl HostFacts {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
@@ -144,4 +168,38 @@ pub struct DaemonFacts {
     /// File system of its images and containers, where it is on this host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disk: Option<Disk>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, Simulated};
+
+    #[test]
+    fn facts_of_an_older_record_are_still_read() {
+        let old = r#"{"cores": 2, "memory_bytes": 1024, "gpus": 0, "architecture": "x86_64", "kernel": "6.1",
+            "daemon": {"name": "Docker", "version": "20.10.24", "api_version": "1.41", "storage_driver": "overlay2",
+            "cgroup_version": "1"}, "revision": null, "tools": {}}"#;
+        let facts: Facts = serde_json::from_str(old).unwrap();
+        assert_eq!(
+            (facts.accelerators.as_ref(), facts.simulated.as_ref(), facts.host.is_empty()),
+            (None, None, true)
+        );
+        let written = serde_json::to_string(&facts).unwrap();
+        assert!(
+            !written.contains("host") && !written.contains("cdi"),
+            "what is not known is not written: {written}"
+        );
+        assert_eq!(serde_json::from_str::<Facts>(&written).unwrap(), facts);
+    }
+
+    #[test]
+    fn few_keys_are_told_by_name_and_many_by_their_tables() {
+        let told = |keys: &[&str]| {
+            let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+            Simulated { file: "h.toml".to_owned(), keys }.told()
+        };
+        assert_eq!(told(&["host.cores", "gpu"]), "host.cores, gpu");
+        let many = ["host.a", "host.b", "host.c", "driver.version", "driver.cuda", "daemon.name", "gpu"];
+        assert_eq!(told(&many), "host (3 keys), driver (2 keys), daemon, gpu");
+    }
 }

@@ -58,7 +58,7 @@ impl Page<'_> {
     fn surroundings(&mut self, finding: &Finding) {
         let Finding { configuration, facts, .. } = finding;
         if let Some(simulated) = &facts.simulated {
-            let what = format!("by `{}`, not of this host: {}", simulated.file, simulated.keys.join(", "));
+            let what = format!("by `{}`, not of this host: {}", simulated.file, simulated.told());
             self.toned("simulated", Tone::Warn, &what);
         }
         self.row("configuration", &format!("{}, {}", configuration.root, configuration.origin.words()));
@@ -112,9 +112,14 @@ impl Page<'_> {
 
     fn engine(&mut self, finding: &Finding) {
         if let Some(daemon) = &finding.facts.daemon {
-            let what = format!("{} {}, API {}", daemon.name, daemon.version, daemon.api_version);
-            let how = format!("{what}, {}, cgroup {}", daemon.storage_driver, daemon.cgroup_version);
-            self.row("engine", &how);
+            let named = |name: &str, value: &str| (!value.is_empty()).then(|| format!("{name}{value}"));
+            let parts = [
+                named("", &format!("{} {}", daemon.name, daemon.version)),
+                named("API ", &daemon.api_version),
+                named("", &daemon.storage_driver),
+                named("cgroup ", &daemon.cgroup_version),
+            ];
+            self.row("engine", &parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
             self.daemon(daemon);
         } else if let Some(trouble) = &finding.engine {
             self.toned("engine", Tone::Bad, &trouble.message);
@@ -233,10 +238,9 @@ impl Page<'_> {
         let is_engine =
             |message: &str| finding.engine.as_ref().is_some_and(|engine| engine.message == message);
         if profile.reasons.is_empty() {
-            let fit: Vec<String> = profile.fit.iter().map(u32::to_string).collect();
-            let on = if fit.is_empty() { String::new() } else { format!(", on GPU {}", fit.join(", ")) };
-            self.block(&name, width, Tone::Good, &format!("can run here{on}"));
+            self.block(&name, width, Tone::Good, &format!("can run here{}", places(profile)));
         }
+        let mut hints: Vec<&String> = Vec::new();
         for (index, reason) in profile.reasons.iter().enumerate() {
             let before = if index == 0 { &name } else { &indent };
             if is_engine(&reason.message) {
@@ -245,7 +249,9 @@ impl Page<'_> {
                 continue;
             }
             self.block(before, width, Tone::Warn, &reason.message);
-            if let Some(hint) = &reason.hint {
+            // What mends several reasons is said once.
+            if let Some(hint) = reason.hint.as_ref().filter(|hint| !hints.contains(hint)) {
+                hints.push(hint);
                 self.block(&indent, width, Tone::Dim, &format!("hint: {hint}"));
             }
         }
@@ -272,7 +278,7 @@ fn cells(gpu: &Gpu) -> [String; 8] {
         gpu.ecc.map_or_else(nothing, |ecc| match (ecc.enabled, ecc.uncorrected) {
             (true, 0) => "on".to_owned(),
             (false, 0) => "off".to_owned(),
-            (_, errors) => format!("{errors} errors"),
+            (_, errors) => crate::quantity::count(usize::try_from(errors).unwrap_or(usize::MAX), "error"),
         }),
         if gpu.xids.is_empty() {
             nothing()
@@ -293,6 +299,23 @@ fn holder(process: &GpuProcess) -> String {
     }
 }
 
+/// The GPUs that a profile can run on.
+fn places(profile: &ProfileState) -> String {
+    let fit = &profile.fit;
+    let (Some(first), Some(last)) = (fit.first(), fit.last()) else { return String::new() };
+    let indices = if fit.len() > 2 && fit.iter().copied().eq(*first..=*last) {
+        format!("{first} to {last}")
+    } else {
+        fit.iter().map(u32::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let needed = usize::try_from(profile.gpus).unwrap_or(usize::MAX);
+    match (fit.len(), needed) {
+        (1, _) => format!(", on GPU {indices}"),
+        (here, needed) if here > needed => format!(", on {needed} of GPUs {indices}"),
+        _ => format!(", on GPUs {indices}"),
+    }
+}
+
 /// What a profile needs, a phrase each.
 fn needs(profile: &ProfileState) -> Vec<String> {
     let Needs { vram_bytes, compute_capability, driver, cuda, disk_bytes, architectures, images, models } =
@@ -301,7 +324,8 @@ fn needs(profile: &ProfileState) -> Vec<String> {
     if profile.gpus > 0 {
         let mut gpus = crate::quantity::count(usize::try_from(profile.gpus).unwrap_or(usize::MAX), "GPU");
         if let Some(bytes) = vram_bytes {
-            gpus += &format!(" with {} free each", needed_text(*bytes));
+            let each = if profile.gpus > 1 { " each" } else { "" };
+            gpus += &format!(" with {} free{each}", needed_text(*bytes));
         }
         needs.push(gpus);
     }
@@ -322,4 +346,89 @@ fn needs(profile: &ProfileState) -> Vec<String> {
         needs.push(format!("models {}", models.join(" ")));
     }
     needs
+}
+
+#[cfg(test)]
+mod tests {
+    use testbed_model::doctor::{
+        Configuration, Finding, Needs, Origin, ProfileState, SCHEMA, Trouble, warnings,
+    };
+    use testbed_model::facts::Facts;
+    use testbed_model::inventory;
+
+    use super::told;
+    use crate::fit;
+    use crate::style::Style;
+
+    fn finding() -> Finding {
+        let mut facts = Facts { cores: 1, revision: Some("abc-dirty".to_owned()), ..Facts::default() };
+        inventory::parse("host.toml", inventory::schema::EXAMPLE).unwrap().apply(&mut facts);
+        let reason =
+            |message: &str, hint: &str| Trouble { message: message.to_owned(), hint: Some(hint.to_owned()) };
+        let reasons = vec![
+            reason("it needs GPUs: 4, and this host has 3", "run it on a host that has it"),
+            reason(
+                "it needs NVIDIA driver 590 or newer, and this host has 580.65.06",
+                "install a newer driver",
+            ),
+        ];
+        let needs = Needs {
+            vram_bytes: Some(80 << 30),
+            driver: Some("590".parse().unwrap()),
+            images: vec!["nats".to_owned(), "vllm".to_owned()],
+            ..Needs::default()
+        };
+        let able = ProfileState {
+            name: "vllm".to_owned(),
+            description: None,
+            tiers: Vec::new(),
+            gpus: 1,
+            memory_bytes: 16 << 30,
+            needs: Needs::default(),
+            fit: vec![0, 1],
+            trouble: None,
+            reasons: Vec::new(),
+        };
+        let unable = ProfileState {
+            name: "vllm-tp4".to_owned(),
+            gpus: 4,
+            needs,
+            fit: Vec::new(),
+            trouble: reasons.first().cloned(),
+            reasons,
+            ..able.clone()
+        };
+        Finding {
+            schema: SCHEMA,
+            configuration: Configuration { root: "/r".to_owned(), origin: Origin::Upward, revision: None },
+            project: "/p".to_owned(),
+            warnings: warnings(&facts),
+            facts,
+            engine: None,
+            profiles: vec![able, unable],
+        }
+    }
+
+    #[test]
+    fn everything_is_told_on_a_usual_screen_and_on_a_narrow_one() {
+        insta::assert_snapshot!("usual", told(&finding(), &Style::plain(110)));
+        insta::assert_snapshot!("narrow", told(&finding(), &Style::plain(72)));
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_screen() {
+        for width in [72, 80, 96, 110, 200] {
+            for line in told(&finding(), &Style::plain(width)).lines() {
+                assert!(fit::columns(line) <= width, "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_change_nothing_but_colours() {
+        let style = Style { colours: true, ..Style::plain(80) };
+        let coloured = told(&finding(), &style);
+        assert!(coloured.contains('\u{1b}'));
+        assert_eq!(console::strip_ansi_codes(&coloured), told(&finding(), &Style::plain(80)));
+    }
 }

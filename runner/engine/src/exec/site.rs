@@ -265,7 +265,7 @@ pub(crate) mod tests {
     use testbed_model::stack::{Limits, Mount, Probe, Ready, Service, Stack, StackTimeouts};
     use testbed_model::tier::TestType;
 
-    use super::{Assembly, Identity, Mount, NetworkMode, Site, StackSite, WORK, user_for};
+    use super::{Assembly, Identity, NetworkMode, Site, StackSite, WORK, user_for};
 
     pub(crate) fn lane(kind: SuiteKind, suite: &str, profile: Option<&str>) -> Lane {
         Lane {

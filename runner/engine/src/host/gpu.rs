@@ -31,15 +31,19 @@ const USUAL_PATIENCE: Duration = Duration::from_secs(20);
 /// What is there where a driver is loaded: its control device, its place in `/proc`, and the device that Windows passes on.
 const SIGNS: [&str; 3] = ["/dev/nvidiactl", "/proc/driver/nvidia/version", "/dev/dxg"];
 
-/// Where distributions, Windows and NixOS keep the driver's library.
-const PLACES: [&str; 6] = [
+/// Where distributions, cloud providers, Windows and NixOS keep the driver's library.
+const PLACES: [&str; 7] = [
     "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1",
     "/usr/lib/aarch64-linux-gnu/libnvidia-ml.so.1",
     "/usr/lib64/libnvidia-ml.so.1",
     "/usr/lib/libnvidia-ml.so.1",
+    "/usr/local/nvidia/lib64/libnvidia-ml.so.1",
     "/usr/lib/wsl/lib/libnvidia-ml.so.1",
     "/run/opengl-driver/lib/libnvidia-ml.so.1",
 ];
+
+/// The runner itself, also where its file has been replaced since it was started.
+const RUNNER: &str = "/proc/self/exe";
 
 /// What was found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,9 +76,7 @@ pub async fn gather() -> Found {
     let smi = super::process::find(smi::PROGRAM)
         .or_else(|| Some(PathBuf::from(smi::WINDOWS)).filter(|path| path.is_file()));
     let smi = smi.map(|path| path.to_string_lossy().into_owned());
-    let runner = environment::own_executable().map(|path| path.to_string_lossy().into_owned());
-    let runner = runner.unwrap_or_else(|_| "/proc/self/exe".to_owned());
-    let asker = Program::new(runner).args(["agent", "gpus"]).args(library);
+    let asker = Program::new(RUNNER).args(["agent", "gpus"]).args(library);
     let mut found = Asking { asker, smi, patience }.ask().await;
     if let Some(accelerators) = &mut found.accelerators {
         accelerators.name_processes(program_of);

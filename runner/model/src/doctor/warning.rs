@@ -73,8 +73,9 @@ fn of_gpu(gpu: &Gpu, warnings: &mut Vec<Trouble>) {
         warnings.push(warning(format!("{used} of {total} of GPU {index} is in use: {holders}"), hint));
     }
     if let Some(ecc) = gpu.ecc.filter(|ecc| ecc.uncorrected > 0) {
+        let errors = if ecc.uncorrected == 1 { "error" } else { "errors" };
         let message =
-            format!("GPU {index} counts {} memory errors that could not be corrected", ecc.uncorrected);
+            format!("GPU {index} counts {} memory {errors} that could not be corrected", ecc.uncorrected);
         warnings.push(warning(message, "reset it; where they come back the GPU has to be replaced"));
     }
     let mut xids = gpu.xids.clone();

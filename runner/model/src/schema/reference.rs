@@ -37,9 +37,9 @@ const FACTS: &str = "\
 
 <!-- Generated from runner/model/src/inventory/schema.rs; a test keeps them equal. -->
 
-A file for `--facts` describes a host that stands in for parts of this one: `plan`, `doctor`, `list` and `run` then decide as they
+A file for `--facts` describes a host that stands in for parts of this one: `plan`, `run`, `up` and `doctor` then decide as they
 would there. It is TOML, or JSON where its name ends in `.json`. What it does not speak of stays as it is here. What was simulated is
-told in the plan, by `doctor`, and in the record. Whatever is not listed here is an error that names file, line and column.
+told beside the plan, by `doctor`, and in the record. Whatever is not listed here is an error that names file, line and column.
 `testbed schema facts` prints the same as a JSON Schema.
 
 - Sizes: `80GiB`, `81559MiB`; units are powers of 1024.

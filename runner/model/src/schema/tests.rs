@@ -5,8 +5,11 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{models, profile, project, reference_models, reference_profile, reference_project};
+use super::{
+    facts, models, profile, project, reference_facts, reference_models, reference_profile, reference_project,
+};
 use crate::document::{self, Kind, from_toml};
+use crate::inventory::schema as inventory_keys;
 use crate::models::schema as model_keys;
 use crate::models::{FILE, Models};
 use crate::profile::schema as profile_keys;
@@ -83,6 +86,9 @@ fn fits(value: &Value, schema: &Value) -> Result<(), String> {
                     }
                 }
             }
+            "minimum" if value.as_i64().is_some_and(|number| number < rule.as_i64().unwrap()) => {
+                return told("minimum");
+            }
             "minItems" if value.as_array().is_some_and(Vec::is_empty) => return told("empty"),
             "anyOf" if any(rule) == 0 => return told("anyOf"),
             "oneOf" if any(rule) != 1 => return told("oneOf"),
@@ -150,6 +156,9 @@ fn the_keys_of_the_schemas_are_those_of_the_readers() {
     let mut found = BTreeSet::new();
     paths(&models(), &[], &mut found);
     assert_eq!(found, model_keys::KEYS.iter().map(|key| of_table(key.path)).collect());
+    let mut found = BTreeSet::new();
+    paths(&facts(), &[], &mut found);
+    assert_eq!(found, inventory_keys::KEYS.iter().map(|key| of_table(key.path)).collect());
 }
 
 #[test]
@@ -161,6 +170,26 @@ fn our_own_files_fit_their_schemas() {
     fits(&read(""), &models()).unwrap();
     for (name, text) in PROFILES {
         fits(&read(text), &profile()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    fits(&read(inventory_keys::EXAMPLE), &facts())
+        .unwrap_or_else(|error| panic!("example of facts: {error}"));
+}
+
+#[test]
+fn what_the_reader_of_facts_refuses_does_not_fit_its_schema() {
+    for text in [
+        "[hots]\ncores = 1",
+        "[host]\ncores = 0",
+        "[host]\ndisk = { total = \"1GiB\" }",
+        "[host]\narchitecture = \"arm64\"",
+        "[daemon]\nname = \"docker\"",
+        "[daemon]\nruntimes = \"nvidia\"",
+        "[driver]\nversion = \"1\"",
+        "[driver]\nversion = \"1\"\ncuda = \"1\"\n[[gpu]]\nname = \"g\"",
+        "[driver]\nversion = \"1\"\ncuda = \"1\"\n[[gpu]]\nname = \"g\"\nmemory = \"1GiB\"\ncompute_capability = 9.5",
+    ] {
+        assert!(crate::inventory::parse("host.toml", text).is_err(), "the reader takes {text}");
+        assert!(fits(&read(text), &facts()).is_err(), "the schema takes {text}");
     }
 }
 
@@ -250,6 +279,7 @@ fn the_reference_pages_are_the_tables() {
         ("project", reference_project(), include_str!("../../../../docs/reference/project.md")),
         ("profile", reference_profile(), include_str!("../../../../docs/reference/profile.md")),
         ("models", reference_models(), include_str!("../../../../docs/reference/models.md")),
+        ("facts", reference_facts(), include_str!("../../../../docs/reference/facts.md")),
     ] {
         assert!(
             page == committed,
@@ -265,6 +295,7 @@ fn every_key_is_on_its_page() {
     assert_eq!(table_lines(&reference_project()), project_keys::KEYS.len());
     assert_eq!(table_lines(&reference_profile()), profile_keys::KEYS.len());
     assert_eq!(table_lines(&reference_models()), model_keys::KEYS.len());
+    assert_eq!(table_lines(&reference_facts()), inventory_keys::KEYS.len());
 }
 
 #[test]

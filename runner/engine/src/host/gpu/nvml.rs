@@ -71,6 +71,10 @@ fn look(library: &str) -> Result<Answer, String> {
             Err(error) => troubles.push(format!("GPU {index}: {}", reason(&error))),
         }
     }
+    if gpus.is_empty() && !troubles.is_empty() {
+        // Somebody else may know more.
+        return Err(troubles.join("; "));
+    }
     Ok(Answer { accelerators: Accelerators { source: Source::Nvml, driver, cuda, gpus }, troubles })
 }
 
