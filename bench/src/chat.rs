@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use reqwest::Client;
 use serde_json::{Value, json};
+use testbed_engine::host::web;
 use testbed_model::stack::{Probe, Ready};
 use tokio::time::{sleep, timeout};
 
@@ -37,7 +38,8 @@ impl Asker {
                 hint: "measure a profile whose stack says `ready: {chat: ...}`",
             });
         };
-        let client = Client::builder().no_proxy().connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).build();
+        let client =
+            web::unencrypted().no_proxy().connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).build();
         let client = client.map_err(|e| BenchError::Missing {
             message: format!("no HTTP client: {e}"),
             hint: "check the host's resolver configuration",

@@ -8,6 +8,7 @@ use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use testbed_engine::host::clock::now;
+use testbed_engine::host::web;
 use testbed_model::stack::Probe;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
@@ -103,7 +104,7 @@ async fn watch(client: Client, question: Question, sightings: UnboundedSender<Si
 }
 
 fn client() -> Option<Client> {
-    Client::builder().no_proxy().connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).build().ok()
+    web::unencrypted().no_proxy().connect_timeout(CONNECT_PATIENCE).tcp_nodelay(true).build().ok()
 }
 
 async fn serves(client: &Client, address: Ipv4Addr, probe: &Probe) -> bool {

@@ -131,8 +131,8 @@ async fn bring_up(
             services: stack.services.len(),
             subnet,
         })?;
-        let attempt =
-            Attempt::new(daemon, stack, context, &identity, addressing, events, clock, granted.clone());
+        let attempt = Attempt::new(daemon, stack, context, &identity, addressing, events, clock)
+            .with_gpus(granted.clone());
         match attempt.run(tried, cancel).await {
             End::Up(live) => return Ok(*live),
             End::Overlap => {}

@@ -54,8 +54,9 @@ fn every_explained_value_is_where_it_is_said_to_be() {
     let site = Site::empty();
     let mut checked = 0;
     for entry in fs::read_dir(root.join("envs")).unwrap() {
-        let profile = entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned();
-        if profile == "default" {
+        let path = entry.unwrap().path();
+        let profile = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        if profile == "default" || path.is_dir() {
             continue;
         }
         let root = root.to_str().unwrap();

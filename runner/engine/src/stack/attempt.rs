@@ -97,7 +97,6 @@ impl<'a> Attempt<'a> {
         addressing: Addressing,
         events: &'a Events,
         clock: Clock,
-        granted: Option<Arc<Granted>>,
     ) -> Self {
         let (start_agent, agent_may_start) = watch::channel(false);
         let agent = request::agent(identity, stack, &addressing, &context.agent_image, &context.agent_binary);
@@ -118,10 +117,16 @@ impl<'a> Attempt<'a> {
             logs: LogFollowers::default(),
             way_out: None,
             sampling: context.sampling,
-            granted,
+            granted: None,
             agent_binary: context.agent_binary.clone(),
             addressing,
         }
+    }
+
+    /// The same with these GPUs.
+    pub(super) fn with_gpus(mut self, granted: Option<Arc<Granted>>) -> Self {
+        self.granted = granted;
+        self
     }
 
     /// Drives the attempt to its end. `tried` ranges were taken before.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::layer::{Layer, Overlay, of_file};
+use super::layer::{Layer, of_file};
 use super::{BASE, ProfileError};
 use crate::nearest::did_you_mean;
 
@@ -83,7 +83,7 @@ pub(super) fn layers(name: &str, sources: &BTreeMap<String, String>) -> Result<V
         for before in &layers {
             contradiction(before, &layer)?;
         }
-        layer.overlay = Some(Overlay);
+        layer.is_overlay = true;
         layers.push(layer);
     }
     Ok(layers)
@@ -103,7 +103,7 @@ fn check(layer: &Layer) -> Result<(), ProfileError> {
 fn contradiction(before: &Layer, after: &Layer) -> Result<(), ProfileError> {
     for (path, (value, _)) in &after.values {
         let Some((other, _)) = before.values.get(path) else { continue };
-        if other == value || Overlay::joins(path) || path.first().is_some_and(|key| key == "description") {
+        if other == value || Layer::joins(path) || path.first().is_some_and(|key| key == "description") {
             continue;
         }
         let name = |layer: &Layer| layer.name.as_deref().unwrap_or_default().replacen(FOLDER, "", 1);

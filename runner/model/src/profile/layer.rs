@@ -23,24 +23,20 @@ pub(super) struct Layer {
     /// The overlays of each axis, in the order of the file, with the place of the axis.
     axes: Vec<Vec<(document::Mark, String)>>,
     /// Whether it is an overlay: its lists join those below it.
-    pub overlay: Option<Overlay>,
+    pub is_overlay: bool,
 }
 
-/// How an overlay's values go over those below.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Overlay;
+/// Lists that an overlay adds to; all else it replaces.
+const JOINED: [&str; 3] = ["stack_layers", "compose_profiles", "models"];
 
-impl Overlay {
-    /// Lists that an overlay adds to; all else it replaces.
-    const JOINED: [&'static str; 3] = ["stack_layers", "compose_profiles", "models"];
-
-    /// Whether values of this path are joined.
+impl Layer {
+    /// Whether an overlay's values of this path join those below.
     pub fn joins(path: &[String]) -> bool {
-        matches!(path, [key] if Self::JOINED.contains(&key.as_str()))
+        matches!(path, [key] if JOINED.contains(&key.as_str()))
     }
 
-    /// The value that holds, with the overlay's origin.
-    pub fn over(self, path: &[String], before: &Value, (value, origin): (Value, Origin)) -> (Value, Origin) {
+    /// The value that holds when an overlay's goes over the one below, with the overlay's origin.
+    pub fn over(path: &[String], before: &Value, (value, origin): (Value, Origin)) -> (Value, Origin) {
         match (before, value) {
             (Value::Texts(before), Value::Texts(own)) if Self::joins(path) => {
                 let new: Vec<String> = own.into_iter().filter(|text| !before.contains(text)).collect();
@@ -52,9 +48,7 @@ impl Overlay {
             (_, value) => (value, origin),
         }
     }
-}
 
-impl Layer {
     /// Where a value is.
     pub fn mark_of(&self, path: &[String]) -> document::Mark {
         self.marks.get(path).copied().unwrap_or(document::Mark::START)
@@ -72,7 +66,7 @@ pub(super) fn of_file(name: &str, text: &str) -> Result<Layer, Fault> {
     let mut reader = Reader { from_file: true, ..Reader::default() };
     reader.walk(&document.item(), &mut Vec::new())?;
     let Reader { values, extends, marks, axes, .. } = reader;
-    Ok(Layer { name: Some(name.to_owned()), document, values, extends, marks, axes, overlay: None })
+    Ok(Layer { name: Some(name.to_owned()), document, values, extends, marks, axes, is_overlay: false })
 }
 
 /// Reads `key=value` of the command line. The value is TOML, or else text as it stands.
@@ -98,7 +92,7 @@ pub(super) fn of_assignment(text: &str) -> Result<Layer, Fault> {
         return Err(document.fault(*mark, "`axes` can be set in a profile's file only"));
     }
     let Reader { values, marks, axes, .. } = reader;
-    Ok(Layer { name: None, document, values, extends: None, marks, axes, overlay: None })
+    Ok(Layer { name: None, document, values, extends: None, marks, axes, is_overlay: false })
 }
 
 #[derive(Default)]

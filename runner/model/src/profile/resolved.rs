@@ -148,9 +148,10 @@ impl Resolved {
                 let is_own = layer.name.as_deref().is_none_or(|layer| combination::is_own(layer, name));
                 let key = KEYS.iter().find(|key| key.is(&path));
                 if is_own || key.is_some_and(|key| key.inherited) {
-                    let value = match (layer.overlay, values.get(&path).and_then(|known| known.last())) {
-                        (Some(overlay), Some((before, _))) => overlay.over(&path, before, value),
-                        _ => value,
+                    let below = values.get(&path).and_then(|known| known.last());
+                    let value = match below.filter(|_| layer.is_overlay) {
+                        Some((before, _)) => Layer::over(&path, before, value),
+                        None => value,
                     };
                     values.entry(path).or_default().push(value);
                 }
