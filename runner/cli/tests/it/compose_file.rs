@@ -266,3 +266,41 @@ fn a_misspelt_key_is_told_from_every_key_of_its_section() {
         assert!(told.ends_with(&format!("hint: did you mean `{}`?\n", row.key)), "{told}");
     }
 }
+
+/// Every stack and every layer, as `docker-compose config` reads them: engines over what all of them need, overlays over each.
+#[test]
+fn compose_itself_accepts_every_file_and_every_layer() {
+    let root = repository();
+    let compose = |arguments: &[&str]| {
+        std::process::Command::new("docker-compose").args(arguments).current_dir(&root).output()
+    };
+    if compose(&["version"]).is_err() {
+        eprintln!("skipped: docker-compose is not installed");
+        return;
+    }
+    let files = |folder: &str| -> Vec<String> {
+        let entries = fs::read_dir(root.join(folder)).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(".yaml")).map(|name| format!("{folder}/{name}")).collect()
+    };
+    let accepts = |arguments: &[&str]| {
+        let output = compose(&[arguments, &["config", "--quiet"]].concat()).unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    };
+    for file in files("compose") {
+        accepts(&["-f", &file]);
+    }
+    for engine in ["vllm", "sglang", "trtllm"] {
+        let layer = format!("compose/{engine}.yaml");
+        for profile in ["agg", "router", "disagg", "kvbm"] {
+            accepts(&["-f", "compose/dynamo.yaml", "-f", &layer, "--profile", profile]);
+        }
+    }
+    let overlays = files("compose/overlays");
+    assert!(overlays.len() >= 3, "{overlays:?}");
+    for overlay in overlays {
+        for base in ["compose/mocker.yaml", "compose/mocker-disagg.yaml", "compose/dynamo.yaml"] {
+            accepts(&["-f", base, "-f", &overlay]);
+        }
+    }
+}

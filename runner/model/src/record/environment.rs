@@ -101,6 +101,12 @@ fn parts(plan: &Plan, lane: &Lane, around: Surroundings<'_>) -> BTreeMap<String,
     }
     if let Some(stack) = stack {
         parts.insert("profile".to_owned(), stack.profile.clone());
+        // GPUs decide the results of a lane only where its stack has some.
+        if let (Some(_), Some(accelerators)) = (&stack.gpu_need, &facts.accelerators) {
+            let kinds: BTreeSet<&str> = accelerators.gpus.iter().map(|gpu| gpu.name.as_str()).collect();
+            parts.insert("driver".to_owned(), series(&accelerators.driver));
+            parts.insert("gpu".to_owned(), kinds.into_iter().collect::<Vec<_>>().join(", "));
+        }
         for (name, service) in &stack.services {
             parts.insert(format!("service {name}"), hash(service));
         }

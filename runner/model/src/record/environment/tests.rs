@@ -147,3 +147,24 @@ fn the_flake_that_a_runner_comes_from_is_part_of_its_environment() {
     };
     assert_eq!(World::new().changed("e2e@mocker", from_flake), ["flake lock", "flake revision"]);
 }
+
+#[test]
+fn gpus_and_their_driver_belong_to_lanes_whose_stack_has_some() {
+    let accelerated = |world: &mut World, driver: &str| {
+        let mut accelerators = crate::gpu::tests::host(vec![crate::gpu::tests::gpu(0, "NVIDIA H200", 141)]);
+        driver.clone_into(&mut accelerators.driver);
+        world.facts.accelerators = Some(accelerators);
+    };
+    let world = World::new();
+    assert_eq!(world.changed("e2e@mocker", |world| accelerated(world, "580.65.06")), Vec::<String>::new());
+    let mut with_gpus = World::new();
+    with_gpus.plan.stacks[0].gpu_need = Some(crate::stack::GpuNeed::default());
+    accelerated(&mut with_gpus, "580.65.06");
+    let stack = with_gpus.plan.stacks[0].profile.clone();
+    let parts = with_gpus.of(&format!("e2e@{stack}")).parts;
+    assert_eq!((parts["driver"].as_str(), parts["gpu"].as_str()), ("580.65", "NVIDIA H200"));
+    accelerated(&mut with_gpus, "580.65.99");
+    assert_eq!(with_gpus.of(&format!("e2e@{stack}")).parts, parts, "a patch level is no other environment");
+    accelerated(&mut with_gpus, "590.10");
+    assert_ne!(with_gpus.of(&format!("e2e@{stack}")).parts["driver"], parts["driver"]);
+}
