@@ -12,7 +12,7 @@ const WAITING: &str = "import time\n\n\ndef test_waits():\n    time.sleep(120)\n
 #[test]
 fn a_broken_worker_ends_the_run_within_ten_seconds_of_its_death_and_is_named() {
     let ground = Ground::mocker("def test_never_executed():\n    pass\n", |stack| {
-        stack.replace("--engine-type=vllm", "--engine-type=no-such-engine")
+        stack.replace("--engine-type=${MOCKER_ENGINE:-vllm}", "--engine-type=no-such-engine")
     });
     let started = engine::now();
     let run = ground.run();
