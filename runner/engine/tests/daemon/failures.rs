@@ -104,9 +104,11 @@ async fn a_mount_that_is_not_there(site: &mut Site) {
 }
 
 async fn a_device_that_is_not_there(site: &mut Site) {
+    // Facts say that there is one; the daemon, which is real, knows nothing of it.
+    site.simulate_gpu();
     let mut stack = site.plain_stack();
     stack.services.get_mut("web").unwrap().devices.push(DeviceReservation {
-        driver: Some("no-such-driver".to_owned()),
+        driver: Some("nvidia".to_owned()),
         count: Some(1),
         device_ids: Vec::new(),
         capabilities: vec!["gpu".to_owned()],

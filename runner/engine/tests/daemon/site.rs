@@ -17,7 +17,8 @@ use testbed_engine::host::clock::{self, Clock};
 use testbed_engine::host::identity::ProcessIdentity;
 use testbed_engine::stack::{self, GpuPool, LiveStack, Owner, StackContext, StackError, Subnet};
 use testbed_model::event::{Event, StackFailure, Stamped};
-use testbed_model::facts::Facts;
+use testbed_model::facts::{DaemonFacts, Facts};
+use testbed_model::gpu::{Accelerators, Gpu, Source};
 use testbed_model::id::{RunId, label};
 use testbed_model::stack::{Limits, Mount, Probe, Service, Stack};
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -90,6 +91,34 @@ impl Site {
         };
         let (heard, times_us, containers) = (Vec::new(), Vec::new(), AtomicU32::new(0));
         Self { daemon, context, events, emitted, heard, times_us, image, containers }
+    }
+
+    /// Has the runner believe that this host has a GPU, and a daemon that passes it.
+    pub fn simulate_gpu(&mut self) {
+        let gpu = Gpu {
+            index: 0,
+            uuid: "GPU-00000000-0000-0000-0000-000000000000".to_owned(),
+            name: "NVIDIA H200".to_owned(),
+            bus: None,
+            memory_bytes: 141 << 30,
+            used_bytes: 0,
+            compute_capability: (9, 0),
+            mig: None,
+            ecc: None,
+            xids: Vec::new(),
+            processes: Vec::new(),
+        };
+        let (source, driver, cuda) = (Source::Simulated, "580.95.05".to_owned(), "13.0".to_owned());
+        self.context.gpus = GpuPool::new(Facts {
+            gpus: 1,
+            accelerators: Some(Accelerators { source, driver, cuda, gpus: vec![gpu] }),
+            daemon: Some(DaemonFacts {
+                name: "Docker".to_owned(),
+                runtimes: vec!["nvidia".to_owned()],
+                ..DaemonFacts::default()
+            }),
+            ..Facts::default()
+        });
     }
 
     /// Removes everything of the run, and says what had been left.
