@@ -10,6 +10,8 @@ from deployment.frontend import CHAT, COMPLETIONS
 pytestmark = [pytest.mark.pre_merge, pytest.mark.e2e, pytest.mark.gpu_0, pytest.mark.frontend]
 
 JSON = {"content-type": "application/json"}
+# Who refuses a body unread may close the connection, and the next request must not meet that.
+ALONE = {"connection": "close"}
 
 # What is changed in a good chat request; `...` takes the field out.
 BAD_FIELDS = {
@@ -53,7 +55,7 @@ async def test_malformed_json_is_a_bad_request(frontend, path, content):
 @pytest.mark.parametrize("headers", [{"content-type": "text/plain"}, {}], ids=["text", "none"])
 async def test_wrong_content_type_is_unsupported(frontend, headers):
     content = json.dumps(frontend.chat_body()).encode()
-    assert_refused(await frontend.http.post(CHAT, content=content, headers=headers), 415)
+    assert_refused(await frontend.http.post(CHAT, content=content, headers={**headers, **ALONE}), 415)
 
 
 async def test_unknown_model_is_not_found(frontend):
@@ -62,7 +64,7 @@ async def test_unknown_model_is_not_found(frontend):
 
 async def test_oversized_body_is_too_large(frontend, testbed_profile):
     limit = testbed_profile.number("body_limit_mb") * 1024 * 1024
-    response = await frontend.http.post(CHAT, json=frontend.chat_body("a" * limit))
+    response = await frontend.http.post(CHAT, json=frontend.chat_body("a" * limit), headers=ALONE)
     assert_refused(response, 413)
 
 
