@@ -284,11 +284,12 @@ mod tests {
             told(&held, &need(48)),
             told(&lost, &need(1)),
         ];
+        let lines = lines.map(|line| line.trim_end_matches("; ").to_owned());
         insta::assert_snapshot!(lines.join("\n"), @r"
         fit
-        has 80GiB of memory, and 96GiB is needed; 
-        has compute capability 9.0, and 10.0 is needed; 
-        is `NVIDIA H100 80GB HBM3`, not one of `b200`; 
+        has 80GiB of memory, and 96GiB is needed
+        has compute capability 9.0, and 10.0 is needed
+        is `NVIDIA H100 80GB HBM3`, not one of `b200`
         is divided by MIG into 2, and a whole GPU is needed; make it whole again: `nvidia-smi -mig 0 -i INDEX`, as root
         is switched to MIG, and a whole GPU is needed; make it whole again: `nvidia-smi -mig 0 -i INDEX`, as root
         has 48.9GiB of memory free, and 64GiB is needed; held by `python3` (process 4711): 30GiB, process 7; end what holds it, such as process 4711, if it is yours to end

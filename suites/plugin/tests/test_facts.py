@@ -34,7 +34,7 @@ def test_workers_are_what_is_not_infrastructure_in_order(profile):
 
 
 def test_members_of_infrastructure_are_no_workers_whatever_number_they_have():
-    names = ["frontend", "nats", "nats-1", "etcd", "etcd-2", "prometheus", "decode-0", "prefill-0", "worker", "etcd-like"]
+    names = ["frontend", "nats", "nats-1", "etcd", "etcd-2", "decode-0", "prefill-0", "worker", "etcd-like"]
     document = {**DOCUMENT, "stack_facts": {}, "services": {name: {} for name in names}}
     profile = facts.parse(document, "facts.json")
     assert [worker.name for worker in profile.workers] == ["decode-0", "etcd-like", "prefill-0", "worker"]

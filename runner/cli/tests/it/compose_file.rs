@@ -1,6 +1,7 @@
 //! Stacks that cannot be used. The published reference page is the model of what is refused, and why.
 
 use std::fs;
+use std::path::Path;
 
 use testbed_model::exit_code::ExitCode;
 
@@ -281,7 +282,10 @@ fn compose_itself_accepts_every_file_and_every_layer() {
     let files = |folder: &str| -> Vec<String> {
         let entries = fs::read_dir(root.join(folder)).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.ends_with(".yaml")).map(|name| format!("{folder}/{name}")).collect()
+        names
+            .filter(|name| Path::new(name).extension().is_some_and(|it| it == "yaml"))
+            .map(|name| format!("{folder}/{name}"))
+            .collect()
     };
     let accepts = |arguments: &[&str]| {
         let output = compose(&[arguments, &["config", "--quiet"]].concat()).unwrap();

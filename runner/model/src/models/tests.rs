@@ -99,7 +99,7 @@ fn what_cannot_be_is_refused_at_its_place_with_a_way_out() {
         ("folder = \"words\"", "folder = \"../words\""),
         ("folder = \"words\"\n", ""),
         ("folder = \"words\"", "folder = \"words\"\nmake = \"llama\""),
-        ("make = \"llama\"", "make = \"lama\""),
+        ("make = \"llama\"", "make = \"lxama\""),
         ("tokenizer = \"words\"\n", ""),
         ("tokenizer = \"words\"", "tokenizer = \"word\""),
         ("tokenizer = \"words\"", "tokenizer = \"far\""),
