@@ -91,6 +91,14 @@ let
 
     etcd = image "etcd" { contents = [ pkgs.etcd_3_6 ]; };
 
+    # promtool, its client, is an output of its own.
+    prometheus = image "prometheus" {
+      contents = [
+        pkgs.prometheus
+        pkgs.prometheus.cli
+      ];
+    };
+
     dynamo = image "dynamo" (
       foreign "/opt/dynamo"
       // {

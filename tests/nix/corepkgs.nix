@@ -52,6 +52,16 @@ let
       # rust-overlay reads scripts of nixpkgs below it, at the time of building.
       path = "/nonexistent";
       python311 = previous.python311 or (builtins.trace "corepkgs has no python311" previous.python3);
+      # Its client is an output of its own.
+      prometheus =
+        previous.prometheus or (builtins.trace "corepkgs has no prometheus" (
+          final.runCommand "prometheus" {
+            outputs = [
+              "out"
+              "cli"
+            ];
+          } "mkdir $out $cli"
+        ));
       # What writeShellApplication checks scripts with.
       shellcheck-minimal =
         final.runCommand "shellcheck" { meta.mainProgram = "shellcheck"; } "mkdir $out"

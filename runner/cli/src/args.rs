@@ -65,7 +65,7 @@ pub enum Command {
     Shell(ShellArgs),
     /// List, build, verify, export and import images
     Images(ImagesArgs),
-    /// List, fetch, verify, import and make models
+    /// List, fetch, verify, import, prune and make models
     Models(ModelsArgs),
     /// Make a report from a record again, or say what differs between two
     Report(ReportArgs),

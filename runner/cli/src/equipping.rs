@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use testbed_engine::events::Events;
 use testbed_engine::host::clock::Clock;
 use testbed_engine::host::readable::{Obstacle, obstacle};
-use testbed_engine::models::{Having, Library, Presence};
+use testbed_engine::models::{Having, Library, Presence, Use};
 use testbed_engine::stack::AGENT_USER;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
@@ -56,22 +56,26 @@ impl Hint for EquipError {
     }
 }
 
-/// Where this machine keeps what a plan's containers mount. Models that Testbed itself makes are made where they are not here.
-pub async fn places(settings: &Settings, library: &Library, plan: &Plan) -> Result<Places, Failure> {
+/// Where this machine keeps what containers mount. Its models stay in the store as long as this is kept.
+#[derive(Debug)]
+pub struct Equipment {
+    /// The places.
+    pub places: Places,
+    _uses: Vec<Use>,
+}
+
+/// The equipment of a plan. Models that Testbed itself makes are made where they are not here.
+pub async fn of_plan(settings: &Settings, library: &Library, plan: &Plan) -> Result<Equipment, Failure> {
     let mut places = of_root(settings);
     for (name, content) in &plan.models {
         let model = known(library, name, Some(content))?;
         places.models.insert(name.clone(), here(library, model, &plan.stacks, &plan.lanes).await?);
     }
-    Ok(places)
+    Ok(in_use(places))
 }
 
 /// The same for a single stack.
-pub async fn places_of_stack(
-    settings: &Settings,
-    library: &Library,
-    stack: &Stack,
-) -> Result<Places, Failure> {
+pub async fn of_stack(settings: &Settings, library: &Library, stack: &Stack) -> Result<Equipment, Failure> {
     let mut places = of_root(settings);
     let stacks = std::slice::from_ref(stack);
     for name in stack.services.values().flat_map(|service| &service.mounts).filter_map(Mount::model) {
@@ -80,7 +84,12 @@ pub async fn places_of_stack(
             places.models.insert(name.to_owned(), here(library, model, stacks, &[]).await?);
         }
     }
-    Ok(places)
+    Ok(in_use(places))
+}
+
+fn in_use(places: Places) -> Equipment {
+    let uses = places.models.values().filter_map(|folder| Library::hold(Path::new(folder)));
+    Equipment { _uses: uses.collect(), places }
 }
 
 /// What a person should know of a plan that this machine cannot perform yet, a sentence for each model.

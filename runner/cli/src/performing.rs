@@ -76,7 +76,7 @@ pub async fn perform(
 ) -> Result<Performed, Failure> {
     let Decided { plan, remarks, budgets, .. } = decided;
     // A model that is not here is told before anything else is asked for.
-    let places = equipping::places(settings, &preparation.library, &plan).await?;
+    let equipment = equipping::of_plan(settings, &preparation.library, &plan).await?;
     let daemon = Daemon::connect().await?;
     preparation.meet(daemon.facts().await?);
     let (events, receiver) = Events::channel(clock);
@@ -100,7 +100,7 @@ pub async fn perform(
     let result = execution::execute(
         settings,
         &preparation,
-        (&plan, &places),
+        (&plan, &equipment.places),
         &session,
         &manner,
         &mut manifest,

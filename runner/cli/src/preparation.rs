@@ -101,6 +101,17 @@ impl Preparation {
         Ok(Self { facts, images, library, environments, inventory, references, base, texts, settings })
     }
 
+    /// Takes in environments that names on a command line stand for, combinations with overlays too, and says which they are.
+    pub fn include(&mut self, names: &[String]) -> Result<BTreeSet<String>, Failure> {
+        let names = expanded(names, &self.texts)?;
+        for name in &names {
+            if !self.environments.iter().any(|known| known.profile.name == *name) {
+                self.environments.push(environment(name, &self.texts)?);
+            }
+        }
+        Ok(names)
+    }
+
     /// Takes in what the container engine says of itself.
     pub fn meet(&mut self, daemon: DaemonFacts) {
         self.facts.daemon = Some(daemon);

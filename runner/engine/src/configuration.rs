@@ -2,15 +2,19 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use testbed_model::document::bytes_text;
 use testbed_model::exit_code::ExitCode;
 use testbed_model::hint::Hint;
 use testbed_model::project::detect::Layout;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::tree::{self, ListingError};
+
+/// More than any text here has; what is no file, such as a device, may have no end.
+const LARGEST: u64 = 64 << 20;
 
 /// Texts by the names that messages use: paths relative to the configuration's root.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +43,7 @@ impl Hint for ReadError {
             io::ErrorKind::NotFound => "restore it, or name another folder by `--root PATH`".into(),
             io::ErrorKind::PermissionDenied => "make it readable for this user".into(),
             io::ErrorKind::InvalidData => "save it as UTF-8".into(),
+            io::ErrorKind::IsADirectory | io::ErrorKind::FileTooLarge => "name a text file".into(),
             _ => "check the disk and the file system".into(),
         })
     }
@@ -115,7 +120,17 @@ fn folder(root: &Path, name: &str, extension: &str) -> Result<BTreeMap<String, S
 }
 
 fn file(path: &Path) -> Result<String, ReadError> {
-    fs::read_to_string(path).map_err(|source| ReadError { path: path.to_owned(), source })
+    text(path).map_err(|source| ReadError { path: path.to_owned(), source })
+}
+
+fn text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let read = fs::File::open(path)?.take(LARGEST + 1).read_to_string(&mut text)?;
+    if read as u64 > LARGEST {
+        let what = format!("it is larger than {}", bytes_text(LARGEST));
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, what));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -145,6 +160,12 @@ mod tests {
         assert_eq!(texts.profiles.keys().collect::<Vec<_>>(), ["default", "overlays/o"]);
         assert_eq!(texts.stacks.keys().collect::<Vec<_>>(), ["compose/overlays/y.yaml", "compose/x.yaml"]);
         assert_eq!(texts.project, None);
+    }
+
+    #[test]
+    fn what_has_no_end_is_not_read_to_it() {
+        let error = super::named(std::path::Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "cannot read `/dev/zero`: it is larger than 64MiB");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub mod error;
 mod fetch;
 pub mod hub;
+mod leftover;
 pub mod patience;
 pub mod safetensors;
 mod store;
@@ -15,13 +16,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use testbed_model::event::ModelOrigin;
-use testbed_model::models::{FILE, FOLDER, Model, ModelContent, Models, Pin, Source, with_pins};
+use testbed_model::models::{FILE, FOLDER, Model, Models, Pin, Source, with_pins};
 use testbed_model::nearest::did_you_mean;
 use tokio_util::sync::CancellationToken;
 
 use self::error::ModelError;
 use self::fetch::{Fetching, blocking};
 use self::hub::Hub;
+pub use self::leftover::{Fate, Leftover, Use};
 use self::patience::Patience;
 use self::store::{Store, copy, pin_of};
 use self::told::Told;
@@ -133,11 +135,11 @@ impl Library {
         for file in &model.files {
             let path = folder.join(&file.path);
             if !path.is_file() {
-                let (model, way_out) = (model.name.clone(), restoring(model));
+                let (model, way_out) = (model.name.clone(), restoring(model, &folder));
                 return Err(ModelError::NoFile { model, path: file.path.clone(), folder, way_out });
             }
             let pin = pin_of(&path, cancel)?;
-            check(model, &file.path, file.pin.as_ref(), &pin, || restoring(model))?;
+            check(model, &file.path, file.pin.as_ref(), &pin, || restoring(model, &folder))?;
         }
         match unlisted(model, &folder)? {
             Some(path) => Err(ModelError::Unlisted { model: model.name.clone(), path, folder }),
@@ -326,15 +328,13 @@ fn unpinned(model: &Model) -> ModelError {
 }
 
 /// How to have a model again that is not what it must be.
-fn restoring(model: &Model) -> String {
+fn restoring(model: &Model, place: &Path) -> String {
     match &model.source {
         Source::Folder(folder) => format!(
             "`git restore {FOLDER}/{folder}` brings back what was committed; after a change that is meant, write its hash into {FILE}"
         ),
         Source::Made { .. } | Source::HuggingFace { .. } => {
-            let name = &model.name;
-            let content = model.content().map(|content: ModelContent| content.0).unwrap_or_default();
-            format!("remove the folder `{name}-{content}` of the cache, then `{}`", model.way_here())
+            format!("remove it: `rm -r '{}'`, then `{}`", place.display(), model.way_here())
         }
     }
 }

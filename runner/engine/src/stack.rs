@@ -119,6 +119,7 @@ async fn bring_up(
     let refused = |why| StackError::Gpus { stack: stack.profile.clone(), why: Box::new(why) };
     let granted = context.gpus.grant(stack).map_err(refused)?.map(Arc::new);
     if let Some(granted) = &granted {
+        gpus::check_demands(daemon, stack, granted).await?;
         let (stack, services) = (stack.profile.clone(), granted.indices());
         events.emit(Event::GpusGranted { stack, services });
     }

@@ -257,3 +257,22 @@ async fn a_host_without_gpus_is_told_before_anything_is_made() {
     insta::assert_snapshot!(error, @"stack `vllm-agg` does not get its GPUs: `worker-0` reserves GPUs, and this host has none that can be asked");
     assert!(bench.requests().is_empty());
 }
+
+#[tokio::test]
+async fn an_image_that_wants_a_newer_driver_is_refused_before_anything_is_made_with_both_versions() {
+    let variables =
+        vec!["PATH=/usr/bin", "NVIDIA_REQUIRE_CUDA=cuda>=13.2 brand=tesla,driver>=535,driver<536"];
+    let bench = Bench::new(Script { variables, ..Script::default() }, host(1)).await;
+    let mut stack = stack("vllm-agg");
+    for service in stack.services.values_mut() {
+        service.image_reference = "vllm:1".to_owned();
+    }
+    let error = bench.up(&stack).await.unwrap_err();
+    insta::assert_snapshot!(error, @"`worker-0` of stack `vllm-agg` is not started: its image `vllm:1` wants `cuda>=13.2`, and driver 580.95.05 of this host serves CUDA 13.1; its other alternative is not met either");
+    assert!(error.hint().unwrap().contains("NVIDIA_DISABLE_REQUIRE"), "{:?}", error.hint());
+    assert!(bench.requests().is_empty());
+    // Whoever knows better says so.
+    let worker = stack.services.get_mut("worker-0").unwrap();
+    worker.environment.insert("NVIDIA_DISABLE_REQUIRE".to_owned(), "1".to_owned());
+    bench.up(&stack).await.unwrap().down().await.unwrap();
+}

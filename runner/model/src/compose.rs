@@ -69,6 +69,8 @@ pub struct ServiceDefinition {
     pub limits: LimitsRequest,
     /// Accelerators.
     pub devices: Vec<DeviceReservation>,
+    /// GPUs among them that are named.
+    pub named_gpus: Vec<Marked<String>>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
     /// Ulimits: soft, hard.

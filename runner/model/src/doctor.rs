@@ -3,7 +3,7 @@
 
 mod warning;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -106,6 +106,25 @@ pub struct ProfileState {
     /// All reasons, the most important first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<Trouble>,
+    /// Models that it needs and that have to be fetched first, each with the command that does.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub absent_models: Vec<AbsentModel>,
+}
+
+/// A model that is not here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AbsentModel {
+    /// Its name.
+    pub name: String,
+    /// The command that has it here.
+    pub command: String,
+}
+
+impl ProfileState {
+    /// Whether a run in it would begin.
+    pub const fn is_ready(&self) -> bool {
+        self.trouble.is_none() && self.absent_models.is_empty()
+    }
 }
 
 /// What a profile needs besides GPUs and memory.
@@ -141,15 +160,26 @@ pub struct Needs {
 /// What mends a lack that nothing but another host does.
 const ANOTHER_HOST: &str = "run it on a host that has it; other profiles serve the same tiers";
 
-/// What profiles are on a host with these facts, and with that trouble of its engine.
-pub fn profiles(environments: &[Environment], facts: &Facts, engine: Option<&Trouble>) -> Vec<ProfileState> {
+/// What profiles are on a host with these facts, and with that trouble of its engine. `absent` are models that have to be fetched, by the
+/// names that profiles give them.
+pub fn profiles(
+    environments: &[Environment],
+    facts: &Facts,
+    engine: Option<&Trouble>,
+    absent: &BTreeMap<String, AbsentModel>,
+) -> Vec<ProfileState> {
     let mut states: Vec<ProfileState> =
-        environments.iter().map(|environment| state(environment, facts, engine)).collect();
+        environments.iter().map(|environment| state(environment, facts, engine, absent)).collect();
     states.sort_by(|a, b| a.name.cmp(&b.name));
     states
 }
 
-fn state(environment: &Environment, facts: &Facts, engine: Option<&Trouble>) -> ProfileState {
+fn state(
+    environment: &Environment,
+    facts: &Facts,
+    engine: Option<&Trouble>,
+    absent: &BTreeMap<String, AbsentModel>,
+) -> ProfileState {
     let profile = &environment.profile;
     let reasons: Vec<Trouble> = environment
         .lacks(facts)
@@ -176,6 +206,7 @@ fn state(environment: &Environment, facts: &Facts, engine: Option<&Trouble>) -> 
         fit,
         trouble: reasons.first().cloned(),
         reasons,
+        absent_models: profile.models.value.iter().filter_map(|name| absent.get(name)).cloned().collect(),
     }
 }
 

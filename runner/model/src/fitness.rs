@@ -21,11 +21,16 @@ pub const FATAL_XIDS: [(u32, &str); 8] = [
 
 const GIB: u64 = 1 << 30;
 
+/// Which part of what a card is sold with its driver may keep.
+const SPARE_PART: u64 = 64;
+
 /// What is needed of each GPU.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Need {
     /// Memory that nobody else uses, in bytes.
     pub vram_bytes: u64,
+    /// How much less of it will do.
+    pub spare_bytes: u64,
     /// The least compute capability.
     pub compute_capability: Option<Version>,
     /// Part of the product's name, in any case: `h100`.
@@ -79,6 +84,18 @@ pub enum Unfit {
     },
 }
 
+impl Need {
+    /// Memory in the sizes that cards are sold with. Their drivers keep some of it: a card of 8GiB tells 8188MiB, an H100 of 80GiB 81559MiB, an
+    /// A100 of 40GiB 40536MiB.
+    pub const fn as_sold(vram_bytes: u64) -> Self {
+        Self { vram_bytes, spare_bytes: vram_bytes / SPARE_PART, compute_capability: None, name: None }
+    }
+
+    const fn least_bytes(&self) -> u64 {
+        self.vram_bytes.saturating_sub(self.spare_bytes)
+    }
+}
+
 /// Why a GPU is not fit for a need; none where it is. Of several reasons the one that takes most to mend.
 pub fn unfit(gpu: &Gpu, need: &Need) -> Option<Unfit> {
     if let Some(name) = need.name.as_ref().filter(|name| !is_called(gpu, name)) {
@@ -88,7 +105,7 @@ pub fn unfit(gpu: &Gpu, need: &Need) -> Option<Unfit> {
     if let Some(needs) = need.compute_capability.as_ref().filter(|needs| capability.as_ref() < Some(needs)) {
         return Some(Unfit::Capability { needs: needs.clone(), has: gpu.compute_capability });
     }
-    if gpu.memory_bytes < need.vram_bytes {
+    if gpu.memory_bytes < need.least_bytes() {
         return Some(Unfit::TooSmall { needs: need.vram_bytes, has: gpu.memory_bytes });
     }
     if let Some((xid, meaning)) = gpu.xids.iter().find_map(|xid| fatal(*xid)) {
@@ -97,7 +114,7 @@ pub fn unfit(gpu: &Gpu, need: &Need) -> Option<Unfit> {
     if let Some(parts) = &gpu.mig {
         return Some(Unfit::Divided { parts: parts.len() });
     }
-    (gpu.free_bytes() < need.vram_bytes).then(|| Unfit::Occupied {
+    (gpu.free_bytes() < need.least_bytes()).then(|| Unfit::Occupied {
         needs: need.vram_bytes,
         free: gpu.free_bytes(),
         holders: gpu.processes.clone(),
@@ -297,6 +314,19 @@ mod tests {
         fit
         reported XID 79, fallen off the bus; reset it: `nvidia-smi --gpu-reset -i INDEX`, or start the host again
         ");
+    }
+
+    #[test]
+    fn a_card_has_what_it_is_sold_with_and_a_measured_need_is_exact() {
+        for (gibibytes, told) in [(8, 8188), (40, 40_536), (80, 81_559), (16, 16_376), (141, 143_771)] {
+            let card = Gpu { memory_bytes: told << 20, ..gpu(0, "GPU", 0) };
+            assert_eq!(unfit(&card, &Need::as_sold(gibibytes * GIB)), None, "{gibibytes}");
+            assert!(unfit(&card, &need(gibibytes)).is_some(), "{gibibytes}");
+        }
+        let busy = Gpu { memory_bytes: 8188 << 20, used_bytes: 300 << 20, ..gpu(0, "GPU", 0) };
+        insta::assert_snapshot!(unfit(&busy, &Need::as_sold(8 * GIB)).unwrap(), @"has 7.7GiB of memory free, and 8GiB is needed; who holds the rest is not told");
+        let smaller = Gpu { memory_bytes: 15_360 << 20, ..gpu(0, "Tesla T4", 0) };
+        insta::assert_snapshot!(unfit(&smaller, &Need::as_sold(16 * GIB)).unwrap(), @"has 15GiB of memory, and 16GiB is needed");
     }
 
     #[test]

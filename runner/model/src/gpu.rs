@@ -5,6 +5,8 @@ pub mod smi;
 
 use serde::{Deserialize, Serialize};
 
+use crate::passthrough::CDI_KIND;
+
 /// All that is known of a host's GPUs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +128,13 @@ impl Accelerators {
 }
 
 impl Gpu {
+    /// Whether a name means it: its index, its identity, or either as a CDI device, such as `nvidia.com/gpu=0`.
+    pub fn is_named(&self, name: &str) -> bool {
+        let of_kind = name.strip_prefix(CDI_KIND).and_then(|rest| rest.strip_prefix('='));
+        let name = of_kind.unwrap_or(name);
+        self.uuid == name || self.index.to_string() == name
+    }
+
     /// Bytes that nobody uses.
     pub const fn free_bytes(&self) -> u64 {
         self.memory_bytes.saturating_sub(self.used_bytes)

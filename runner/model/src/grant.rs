@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::Facts;
+use crate::facts::{DaemonFacts, Facts};
 use crate::fitness::{Need, unfit};
 use crate::gpu::{Accelerators, Gpu};
 use crate::hint::Hint;
@@ -116,7 +116,9 @@ pub fn grant(stack: &Stack, facts: &Facts, taken: &BTreeSet<u32>) -> Result<Opti
     let accelerators = facts.accelerators.as_ref().filter(|all| !all.gpus.is_empty());
     let accelerators = accelerators.ok_or_else(|| Ungranted::NoGpus { service: first.name.clone() })?;
     let way = way(facts)?;
-    let mut round = Round { accelerators, need: need(stack), taken: taken.clone(), own: BTreeSet::new() };
+    let daemon = facts.daemon.as_ref().filter(|_| way == Way::Cdi);
+    let mut round =
+        Round { accelerators, need: need(stack), daemon, taken: taken.clone(), own: BTreeSet::new() };
     let mut chosen: BTreeMap<&str, Vec<&Gpu>> = BTreeMap::new();
     // Those that are named first: nobody else may have them.
     let (named, counted): (Vec<&Service>, Vec<&Service>) = wanting
@@ -139,13 +141,15 @@ fn reserved(service: &Service) -> Option<&DeviceReservation> {
 fn need(stack: &Stack) -> Need {
     let Some(need) = &stack.gpu_need else { return Need::default() };
     let capability = need.compute_capability.as_ref().and_then(|text| text.parse().ok());
-    Need { vram_bytes: need.vram_bytes, compute_capability: capability, name: None }
+    Need { compute_capability: capability, ..Need::as_sold(need.vram_bytes) }
 }
 
 /// The choice, service by service.
 struct Round<'a> {
     accelerators: &'a Accelerators,
     need: Need,
+    /// The engine, where it has to know each GPU by a name.
+    daemon: Option<&'a DaemonFacts>,
     taken: BTreeSet<u32>,
     own: BTreeSet<u32>,
 }
@@ -156,15 +160,23 @@ impl<'a> Round<'a> {
         let gpus = if device.device_ids.is_empty() {
             self.counted(service, device.count.unwrap_or(-1))?
         } else {
-            device.device_ids.iter().map(|id| self.named(service, id)).collect::<Result<Vec<_>, _>>()?
+            let mut gpus: Vec<&Gpu> = Vec::new();
+            for id in &device.device_ids {
+                let gpu = self.named(service, id)?;
+                if gpus.iter().any(|known| known.index == gpu.index) {
+                    let (service, id) = (service.name.clone(), id.clone());
+                    return Err(Ungranted::Refused { service, id, why: "it names twice".to_owned() });
+                }
+                gpus.push(gpu);
+            }
+            gpus
         };
         self.own.extend(gpus.iter().map(|gpu| gpu.index));
         Ok(gpus)
     }
 
     fn named(&self, service: &Service, id: &str) -> Result<&'a Gpu, Ungranted> {
-        let is = |gpu: &&Gpu| gpu.uuid == id || gpu.index.to_string() == id;
-        let Some(gpu) = self.accelerators.gpus.iter().find(is) else {
+        let Some(gpu) = self.accelerators.gpus.iter().find(|gpu| gpu.is_named(id)) else {
             let indices: Vec<String> =
                 self.accelerators.gpus.iter().map(|gpu| gpu.index.to_string()).collect();
             let has = format!("it has {}", indices.join(", "));
@@ -199,7 +211,11 @@ impl<'a> Round<'a> {
         if self.taken.contains(&gpu.index) {
             return Some("is another stack's".to_owned());
         }
-        unfit(gpu, &self.need).map(|unfit| unfit.to_string())
+        let nameless = || self.daemon.filter(|daemon| cdi_name(daemon, gpu).is_none());
+        let unfit = unfit(gpu, &self.need).map(|unfit| unfit.to_string());
+        unfit.or_else(|| {
+            nameless().map(|_| format!("has no CDI device such as `nvidia.com/gpu={}`", gpu.index))
+        })
     }
 }
 

@@ -10,6 +10,7 @@ pub mod cdi;
 pub mod changes;
 pub mod check;
 pub mod compose;
+pub mod demand;
 pub mod doctor;
 pub mod document;
 pub mod event;

@@ -86,6 +86,12 @@ pub enum ProfileError {
         /// The nearest name, or all.
         suggestion: String,
     },
+    /// Nothing stands beside a `+`.
+    #[error("`{name}` has a `+` with no name beside it")]
+    Gap {
+        /// What was asked for.
+        name: String,
+    },
     /// An overlay is named more than once.
     #[error("`{name}` names the overlay `{overlay}` a second time")]
     Twice {
@@ -126,6 +132,7 @@ impl Hint for ProfileError {
             Self::Unknown { suggestion, .. } | Self::UnknownOverlay { suggestion, .. } => {
                 Some(suggestion.clone())
             }
+            Self::Gap { .. } => Some("write `PROFILE+OVERLAY`, such as `mocker+request-tcp`".into()),
             Self::Twice { .. } => Some("name each overlay once".into()),
             Self::NoBase => Some("name the folder that holds `envs/` by `--root PATH`".into()),
             Self::At(fault) => fault.hint.clone(),
@@ -153,6 +160,9 @@ pub fn resolve(
     sources: &BTreeMap<String, String>,
     overrides: &[String],
 ) -> Result<Resolved, ProfileError> {
+    if name.contains(PLUS) && name.split(PLUS).any(str::is_empty) {
+        return Err(ProfileError::Gap { name: name.to_owned() });
+    }
     let mut layers = chain::of(name, sources)?;
     for text in overrides {
         layers.push(layer::of_assignment(text)?);

@@ -1,6 +1,6 @@
 //! What `doctor` found, for a person.
 
-use testbed_model::doctor::{Finding, Needs, ProfileState};
+use testbed_model::doctor::{AbsentModel, Finding, Needs, ProfileState};
 use testbed_model::facts::{DaemonFacts, Disk, Facts};
 use testbed_model::fitness::{capability_text, memory_text, needed_text};
 use testbed_model::gpu::{Accelerators, Gpu, GpuProcess, Source};
@@ -238,7 +238,14 @@ impl Page<'_> {
         let is_engine =
             |message: &str| finding.engine.as_ref().is_some_and(|engine| engine.message == message);
         if profile.reasons.is_empty() {
-            self.block(&name, width, Tone::Good, &format!("can run here{}", places(profile)));
+            let (tone, once) = match awaited(&profile.absent_models) {
+                Some(once) => (Tone::Warn, once),
+                None => (Tone::Good, String::new()),
+            };
+            self.block(&name, width, tone, &format!("can run here{}{once}", places(profile)));
+            for model in &profile.absent_models {
+                self.block(&indent, width, Tone::Dim, &format!("hint: {}", model.command));
+            }
         }
         let mut hints: Vec<&String> = Vec::new();
         for (index, reason) in profile.reasons.iter().enumerate() {
@@ -316,6 +323,16 @@ fn places(profile: &ProfileState) -> String {
     }
 }
 
+/// What has to be fetched first.
+fn awaited(models: &[AbsentModel]) -> Option<String> {
+    let names: Vec<String> = models.iter().map(|model| format!("`{}`", model.name)).collect();
+    match names.as_slice() {
+        [] => None,
+        [one] => Some(format!(", once the model {one} is here")),
+        many => Some(format!(", once the models {} are here", many.join(", "))),
+    }
+}
+
 /// What a profile needs, a phrase each.
 fn needs(profile: &ProfileState) -> Vec<String> {
     let Needs { vram_bytes, compute_capability, driver, cuda, disk_bytes, architectures, images, models } =
@@ -388,6 +405,7 @@ mod tests {
             fit: vec![0, 1],
             trouble: None,
             reasons: Vec::new(),
+            absent_models: Vec::new(),
         };
         let unable = ProfileState {
             name: "vllm-tp4".to_owned(),

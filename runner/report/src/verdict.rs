@@ -146,8 +146,13 @@ pub fn fault(failure: &StackFailure) -> String {
         }
         StackFailureCause::Unhealthy => format!("{} failed its health check", who.unwrap_or("a service")),
         StackFailureCause::Daemon { message } => {
-            let at = who.map(|who| format!(" {who}")).unwrap_or_default();
-            format!("the container engine refused{at}: {}", message.lines().next().unwrap_or_default())
+            let message = message.lines().next().unwrap_or_default();
+            match who {
+                // What it names itself was not refused, but done otherwise than it was asked for.
+                Some(who) if message.starts_with(who) => message.to_owned(),
+                Some(who) => format!("the container engine refused {who}: {message}"),
+                None => format!("the container engine refused: {message}"),
+            }
         }
     }
 }

@@ -1,7 +1,10 @@
 """Fixtures of the integration cases."""
 
+import httpx
 import pytest
 
+from deployment.frontend import TIMEOUT_S
+from deployment.prometheus import PORT, Prometheus
 from deployment.registry import Registry
 
 
@@ -9,3 +12,11 @@ from deployment.registry import Registry
 def registry(etcd_url):
     """The registry in etcd."""
     return Registry(etcd_url)
+
+
+@pytest.fixture
+async def prometheus(testbed_profile):
+    """Prometheus, in a stack that has one."""
+    url = f"http://{testbed_profile.services['prometheus'].host}:{PORT}"
+    async with httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S, trust_env=False) as http:
+        yield Prometheus(http)

@@ -69,7 +69,8 @@ async def test_model_needs_both_kinds_of_worker(frontend):
     assert namespace["worker_types"]["prefill"]["needs"] == [["decode"]]
 
 
-@pytest.mark.needs(discovery="etcd")
+# vLLM's workers and TensorRT-LLM's tell each other by the request where KV blocks are.
+@pytest.mark.needs(discovery="etcd", bootstrap=True)
 async def test_prefill_worker_announces_a_bootstrap_port_that_answers(registry, prefill):
     identity = await prefill.instance()
     (card,) = [entry.document for entry in await registry.models() if entry.document["instance_id"] == identity]

@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
 pub struct DoctorArgs {
-    /// End with exit code 3 where this profile cannot run here; may be repeated
+    /// End with exit code 3 where this profile, or a combination such as mocker+etcd-cluster, cannot run here; may be repeated
     #[arg(long, value_name = "PROFILE")]
     pub require: Vec<String>,
     /// As JSON

@@ -38,6 +38,15 @@ pub enum ModelsVerb {
         /// Folder with its files, such as a snapshot of Hugging Face's own cache
         folder: PathBuf,
     },
+    /// Remove what models/models.toml names no more, unless it is in use
+    Prune {
+        /// Only say what would be removed
+        #[arg(long)]
+        dry_run: bool,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the tiny models that are not here: random weights, the same bytes on every machine
     MakeTiny {
         /// Models [default: all that can be made]

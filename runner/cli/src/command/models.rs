@@ -1,4 +1,6 @@
-//! `testbed models`: list, fetch, verify, import, make-tiny.
+//! `testbed models`: list, fetch, verify, import, prune, make-tiny.
+
+mod prune;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -45,10 +47,11 @@ impl Hint for PinError {
 pub async fn models(settings: &Settings, args: &ModelsArgs) -> Result<ExitCode, Failure> {
     let library = Library::open(&settings.root, &settings.state.join("cache"))?;
     match &args.verb {
-        ModelsVerb::List { json } => list(&library, *json),
+        ModelsVerb::List { json } => list(settings, &library, *json),
         ModelsVerb::Fetch(args) => fetch(settings, &library, args).await,
         ModelsVerb::Verify { names, json } => verify(&library, names, *json),
         ModelsVerb::Import { name, folder } => import(settings, &library, name, folder).await,
+        ModelsVerb::Prune { dry_run, json } => prune::prune(&library, *dry_run, *json).await,
         ModelsVerb::MakeTiny { names } => make_tiny(settings, &library, names).await,
     }
 }
@@ -87,7 +90,7 @@ impl<'m> Listed<'m> {
     }
 }
 
-fn list(library: &Library, json: bool) -> Result<ExitCode, Failure> {
+fn list(settings: &Settings, library: &Library, json: bool) -> Result<ExitCode, Failure> {
     let listed: Vec<Listed<'_>> =
         library.models().models.values().map(|model| Listed::of(library, model)).collect();
     if json {
@@ -108,6 +111,7 @@ fn list(library: &Library, json: bool) -> Result<ExitCode, Failure> {
         out.push_str("there is no models/models.toml, or it names no model\n");
     }
     super::print(&out)?;
+    super::remark(settings, &Vec::from_iter(prune::remark(library)));
     Ok(ExitCode::Passed)
 }
 

@@ -25,8 +25,8 @@ pub async fn up(settings: &Settings, args: &UpArgs) -> Result<ExitCode, Failure>
     let keep_until = if args.detach { Some(keeping::until("--keep", &args.keep)?) } else { None };
     let preparation = Preparation::read(settings, std::slice::from_ref(&args.profile)).await?;
     let stack = preparation.stack(&args.profile)?;
-    let places = equipping::places_of_stack(settings, &preparation.library, &stack).await?;
-    let stack = placed_stack(&stack, &places, preparation.facts.cores);
+    let equipment = equipping::of_stack(settings, &preparation.library, &stack).await?;
+    let stack = placed_stack(&stack, &equipment.places, preparation.facts.cores);
     mounts::check_stacks([&stack], &agent_binary()?)?;
     let daemon = Daemon::connect().await?;
     let (events, receiver) = Events::channel(Clock::start());

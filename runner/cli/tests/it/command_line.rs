@@ -8,7 +8,7 @@ use testbed_model::exit_code::ExitCode;
 use crate::site::{Site, command};
 
 /// Every verb that a person can see, with the verbs below it.
-const VERBS: [&[&str]; 33] = [
+const VERBS: [&[&str]; 34] = [
     &["run"],
     &["plan"],
     &["list"],
@@ -28,6 +28,7 @@ const VERBS: [&[&str]; 33] = [
     &["models", "fetch"],
     &["models", "verify"],
     &["models", "import"],
+    &["models", "prune"],
     &["models", "make-tiny"],
     &["report"],
     &["repro"],

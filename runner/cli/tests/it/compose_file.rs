@@ -294,7 +294,7 @@ fn compose_itself_accepts_every_file_and_every_layer() {
     for file in files("compose") {
         accepts(&["-f", &file]);
     }
-    for engine in ["vllm", "sglang", "trtllm"] {
+    for engine in ["vllm", "vllm-cpu", "sglang", "trtllm"] {
         let layer = format!("compose/{engine}.yaml");
         for profile in ["agg", "router", "disagg", "kvbm"] {
             accepts(&["-f", "compose/dynamo.yaml", "-f", &layer, "--profile", profile]);

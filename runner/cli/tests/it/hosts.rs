@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use testbed_model::exit_code::ExitCode;
 
-use crate::site::{HERE, Site, repository};
+use crate::site::{HERE, SMALL_STACK, Site, repository};
 
 /// Profiles of every size beside `small`, which needs no GPU.
 const PROFILES: [(&str, &str); 4] = [
@@ -219,4 +219,28 @@ fn colours_are_written_only_where_they_are_wanted() {
     for plain in [told("auto", false), told("auto", true), told("never", false)] {
         assert!(!plain.contains('\u{1b}'));
     }
+}
+
+#[test]
+fn a_gpu_that_is_named_and_not_here_is_told_with_its_place_before_anything_starts() {
+    let stack = format!(
+        "{SMALL_STACK}    deploy:\n      resources:\n        reservations:\n          devices:\n            - capabilities: [gpu]\n              device_ids: ['0', '9']\n"
+    );
+    let profile = "stack = \"compose/named.yaml\"\ntiers = [\"premerge\"]\n[requirements]\ngpus = 2\n";
+    let site = with_host("h100-x2.toml").with("compose/named.yaml", &stack).with("envs/named.toml", profile);
+    let told = "compose/named.yaml:16:33: `nats` names the GPU `9`, and this host has 0, 1";
+    let ended = site.testbed(["doctor", "--require", "named", "--facts", "hosts/h100-x2.toml"]);
+    assert_eq!(ended.code(), ExitCode::Environment);
+    assert!(ended.out.contains(&format!("named         {told}")), "{}", ended.out);
+    insta::assert_snapshot!(site.refuses(["up", "named", "--facts", "hosts/h100-x2.toml"], ExitCode::Environment), @r"
+    error: the profile `named` cannot run here: compose/named.yaml:16:33: `nats` names the GPU `9`, and this host has 0, 1
+    hint: name GPUs by their index or UUID as `nvidia-smi -L` lists them; without `--profile` runs what this host can run
+    ");
+    let site = site.with("compose/named.yaml", &stack.replace("'9'", &format!("{HERE}'0'")));
+    insta::assert_snapshot!(site.refuses(["doctor", "--facts", "hosts/h100-x2.toml"], ExitCode::Usage), @r"
+    error: compose/named.yaml:16:33: `services.nats.deploy.resources.reservations.devices[0].device_ids[1]` names `0` a second time
+      16 |               device_ids: ['0', '0']
+         |                                 ^
+    hint: leave one of them out
+    ");
 }

@@ -7,6 +7,9 @@
     reason = "what a fixture's text costs matters to nobody"
 )]
 
+#[path = "../../../engine/tests/faults/fake.rs"]
+#[allow(dead_code, reason = "the engine's tests use all of it")]
+mod fake;
 #[path = "../site/mod.rs"]
 mod site;
 
@@ -27,3 +30,4 @@ mod plan;
 mod profile;
 mod project_file;
 mod schema;
+mod simulated;

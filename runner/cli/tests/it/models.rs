@@ -330,3 +330,40 @@ fn a_model_that_containers_cannot_read_or_that_was_changed_is_refused_before_any
     fs::write(&file, "hellO").unwrap();
     insta::assert_snapshot!("a_model_that_was_changed", site.refuses(["up", "small"], ExitCode::Environment));
 }
+
+#[test]
+fn what_models_toml_names_no_more_is_told_and_removed_unless_somebody_uses_it() {
+    let site = site();
+    let store = site.path().join(".testbed/cache/models");
+    for name in ["far-00112233445566aa", "gone-00112233445566bb"] {
+        fs::create_dir_all(store.join(name)).unwrap();
+        fs::write(store.join(name).join("words"), "hello").unwrap();
+    }
+    let run = |arguments: &[&str]| {
+        let mut command = site.command(arguments.iter().copied());
+        // Without an engine there is no container that mounts anything.
+        command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock");
+        site.ended(&mut command)
+    };
+    let listed = run(&["models", "list"]);
+    assert!(listed.err.contains("10 B that models/models.toml names no more"), "{}", listed.err);
+    let dry = run(&["models", "prune", "--dry-run"]);
+    assert_eq!(
+        (dry.code(), dry.out.as_str()),
+        (
+            ExitCode::Passed,
+            "would remove far-00112233445566aa, 5 B\nwould remove gone-00112233445566bb, 5 B\n"
+        )
+    );
+    let used = fs::File::open(store.join("gone-00112233445566bb")).unwrap();
+    used.lock_shared().unwrap();
+    assert_eq!(
+        run(&["models", "prune"]).out,
+        "removed far-00112233445566aa, 5 B\nkept gone-00112233445566bb, 5 B: a process uses it\n"
+    );
+    drop(used);
+    let told: serde_json::Value = serde_json::from_str(&run(&["models", "prune", "--json"]).out).unwrap();
+    assert_eq!((told[0]["state"].as_str(), told[0]["bytes"].as_u64()), (Some("removed"), Some(5)));
+    assert_eq!(run(&["models", "prune"]).out, "nothing to remove\n");
+    assert_eq!(run(&["models", "list"]).err, "");
+}

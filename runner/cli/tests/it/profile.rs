@@ -143,7 +143,7 @@ fn a_broken_profile_stops_only_who_needs_it() {
     error: envs/broken.toml:1:1: unknown key `nonsense`
       1 | nonsense = 1
         | ^
-    hint: known: `axes`, `compose_profiles`, `description`, `egress`, `environment`, `extends`, `hardening`, `images`, `limits`, `models`, `order`, `requirements`, `stack`, `stack_layers`, `tiers`, `timeouts`, `variables`
+    hint: known: `axes`, `compose_profiles`, `description`, `egress`, `environment`, `extends`, `hardening`, `images`, `limits`, `models`, `order`, `requirements`, `stack`, `stack_layers`, `tiers`, `timeouts`, `variables`, `whole`
     ");
 }
 

@@ -33,6 +33,8 @@ pub struct ImageFacts {
     pub size: u64,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// The variables that its containers have.
+    pub environment: BTreeMap<String, String>,
 }
 
 /// How far a load is.
@@ -79,16 +81,20 @@ impl Daemon {
     /// An image that is there, with its labels.
     pub async fn image(&self, reference: &str) -> Result<Option<ImageFacts>, DaemonError> {
         match self.client.inspect_image(reference).await {
-            Ok(image) => Ok(Some(ImageFacts {
-                id: image.id.unwrap_or_default(),
-                size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
-                labels: image
-                    .config
-                    .and_then(|config| config.labels)
-                    .unwrap_or_default()
-                    .into_iter()
-                    .collect(),
-            })),
+            Ok(image) => {
+                let config = image.config.unwrap_or_default();
+                let variables = config.env.unwrap_or_default();
+                let pair = |variable: &String| {
+                    let (name, value) = variable.split_once('=')?;
+                    Some((name.to_owned(), value.to_owned()))
+                };
+                Ok(Some(ImageFacts {
+                    id: image.id.unwrap_or_default(),
+                    size: image.size.and_then(|size| u64::try_from(size).ok()).unwrap_or_default(),
+                    labels: config.labels.unwrap_or_default().into_iter().collect(),
+                    environment: variables.iter().filter_map(pair).collect(),
+                }))
+            }
             Err(ClientError::DockerResponseServerError { status_code: 404, .. }) => Ok(None),
             Err(e) => Err(error::doing(format!("inspect image `{reference}`"), &e)),
         }

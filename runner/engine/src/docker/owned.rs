@@ -1,6 +1,7 @@
 //! What of ours exists in the daemon, found by label and by nothing else.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
 
 use bollard::models::ContainerSummaryStateEnum;
 use bollard::query_parameters::{
@@ -74,6 +75,15 @@ impl Daemon {
     /// Everything that carries all of these labels, of which one should be our run label.
     pub async fn list_owned_by(&self, labels: &[(&str, &str)]) -> Result<Owned, DaemonError> {
         self.list_labelled(labels.iter().map(|(key, value)| format!("{key}={value}")).collect()).await
+    }
+
+    /// Files and folders of the daemon's host that containers mount, whoever made them and whether they run or not.
+    pub async fn mounted(&self) -> Result<BTreeSet<PathBuf>, DaemonError> {
+        let all = ListContainersOptionsBuilder::default().all(true).build();
+        let containers = self.client.list_containers(Some(all)).await;
+        let containers = containers.map_err(|e| error::doing("list containers", &e))?;
+        let mounts = containers.into_iter().filter_map(|container| container.mounts).flatten();
+        Ok(mounts.filter_map(|mount| mount.source.map(PathBuf::from)).collect())
     }
 
     async fn list_labelled(&self, labels: Vec<String>) -> Result<Owned, DaemonError> {

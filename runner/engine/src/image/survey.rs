@@ -201,7 +201,7 @@ mod tests {
     fn facts(labels: &[(&str, &str)]) -> ImageFacts {
         let labels: BTreeMap<String, String> =
             labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        ImageFacts { id: "sha256:1".into(), size: 1, labels }
+        ImageFacts { id: "sha256:1".into(), size: 1, labels, ..ImageFacts::default() }
     }
 
     #[test]

@@ -70,6 +70,20 @@ pub enum ModelError {
         /// What to do.
         way_out: String,
     },
+    /// A file goes on after its end.
+    #[error(
+        "the file `{path}` of the model `{model}` has the wrong size: expected {expected} bytes, and more came"
+    )]
+    TooLong {
+        /// Model.
+        model: String,
+        /// File.
+        path: String,
+        /// What `models.toml` says.
+        expected: u64,
+        /// What to do.
+        way_out: String,
+    },
     /// A file is not there.
     #[error("the model `{model}` has no file `{path}` in `{}`", folder.display())]
     NoFile {
@@ -202,9 +216,10 @@ impl Hint for ModelError {
             Self::Unread(error) => return error.hint(),
             Self::Unknown { suggestion, .. } => suggestion.clone(),
             Self::Unpinned { mends, .. } => mends.clone(),
-            Self::WrongHash { way_out, .. } | Self::WrongSize { way_out, .. } | Self::NoFile { way_out, .. } => {
-                way_out.clone()
-            }
+            Self::WrongHash { way_out, .. }
+            | Self::WrongSize { way_out, .. }
+            | Self::TooLong { way_out, .. }
+            | Self::NoFile { way_out, .. } => way_out.clone(),
             Self::Unlisted { .. } => format!("remove it, or name it in {FILE}"),
             Self::Tokenizer { .. } => "name another model as `tokenizer`".to_owned(),
             Self::Token { .. } => {
@@ -230,7 +245,7 @@ impl Hint for ModelError {
             }
             Self::NoRoom { .. } => "make room, or move the project's `.testbed` folder to another disk".to_owned(),
             Self::File { source, .. } if is_full(source) => {
-                "make room: what is fetched so far stays, and the next fetch goes on from there".to_owned()
+                "make room, and try again; what a fetch has so far stays, and the next one goes on from there".to_owned()
             }
             Self::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make it readable and writable for this user".to_owned()

@@ -160,6 +160,8 @@ impl Fetching<'_> {
                 chunk = response.chunk() => chunk.map_err(|error| Failure::Passing(causes(&error.without_url())))?,
             };
             let Some(bytes) = chunk else { break };
+            // One that does not say how long its file is may go on for ever.
+            way.has_room_for(hasher.size() + bytes.len() as u64)?;
             part.write_all(&bytes).map_err(ModelError::file("write", &way.part))?;
             hasher.add(&bytes);
         }
@@ -225,6 +227,19 @@ impl Way<'_> {
             (Some(pin), Some(got)) if pin.size != got => {
                 self.forget()?;
                 Err(self.wrong_size(pin.size, got))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the file that is wanted has so many bytes.
+    fn has_room_for(&self, bytes: u64) -> Result<(), ModelError> {
+        match &self.file.pin {
+            Some(pin) if bytes > pin.size => {
+                self.forget()?;
+                let (model, path) = (self.model.name.clone(), self.file.path.clone());
+                let (expected, way_out) = (pin.size, way_out());
+                Err(ModelError::TooLong { model, path, expected, way_out })
             }
             _ => Ok(()),
         }

@@ -24,6 +24,9 @@ use crate::host::files::{sync, write_atomically};
 /// How often a lock that another process holds is tried.
 const KNOCK: Duration = Duration::from_millis(200);
 
+/// What the name of a folder ends with that is being removed.
+const OLD: &str = ".old";
+
 /// How much is read at once.
 const CHUNK: usize = 1 << 20;
 
@@ -50,9 +53,49 @@ impl Store {
         Some(self.folder.join(format!("{}-{}", model.name, model.content()?)))
     }
 
+    /// The folder itself.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The folder of what is on its way.
+    pub fn makings(&self) -> PathBuf {
+        self.folder.join(".making")
+    }
+
+    /// Where a model of this name is made, under an id of what it is to be.
+    pub fn making_place(&self, name: &str, id: &str) -> PathBuf {
+        self.makings().join(format!("{name}-{id}"))
+    }
+
+    /// Removes a folder, out of its place at once: half of a model is in no place ever.
+    pub fn discard(&self, path: &Path, name: &str) -> Result<(), ModelError> {
+        let folder = self.makings();
+        fs::create_dir_all(&folder).map_err(ModelError::file("make", &folder))?;
+        let aside = aside(&folder.join(name.trim_end_matches(OLD)));
+        if path != aside {
+            set_aside(path, &aside)?;
+        }
+        fs::remove_dir_all(&aside).map_err(ModelError::file("remove", &aside))
+    }
+
+    /// Has a model for itself; none where another process makes it.
+    pub fn try_lock(&self, name: &str) -> Result<Option<Held>, ModelError> {
+        let folder = self.folder.join(".locks");
+        fs::create_dir_all(&folder).map_err(ModelError::file("make", &folder))?;
+        let path = folder.join(name);
+        let file = File::options().create(true).truncate(false).write(true).open(&path);
+        let file = file.map_err(ModelError::file("lock", &path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Held { _file: file })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(error)) => Err(ModelError::file("lock", &path)(error)),
+        }
+    }
+
     /// Where a model is made, under an id of what it is to be.
     pub fn making(&self, model: &Model, id: &str) -> Result<PathBuf, ModelError> {
-        let folder = self.folder.join(".making").join(format!("{}-{id}", model.name));
+        let folder = self.making_place(&model.name, id);
         fs::create_dir_all(&folder).map_err(ModelError::file("make", &folder))?;
         // Backups, listings of files and git leave it out.
         for (name, content) in
@@ -73,17 +116,10 @@ impl Store {
         cancel: &CancellationToken,
         tell: impl FnOnce(),
     ) -> Result<Held, ModelError> {
-        let folder = self.folder.join(".locks");
-        fs::create_dir_all(&folder).map_err(ModelError::file("make", &folder))?;
-        let path = folder.join(name);
-        let file = File::options().create(true).truncate(false).write(true).open(&path);
-        let file = file.map_err(ModelError::file("lock", &path))?;
         let mut tell = Some(tell);
         loop {
-            match file.try_lock() {
-                Ok(()) => return Ok(Held { _file: file }),
-                Err(fs::TryLockError::Error(error)) => return Err(ModelError::file("lock", &path)(error)),
-                Err(fs::TryLockError::WouldBlock) => {}
+            if let Some(held) = self.try_lock(name)? {
+                return Ok(held);
             }
             if let Some(tell) = tell.take() {
                 tell();
@@ -102,8 +138,8 @@ impl Store {
             Err(error) if !place.exists() => Err(ModelError::file("make", place)(error)),
             // What was there had lost files or bytes: the new one takes its place.
             Err(_) => {
-                let aside = making.with_extension("old");
-                fs::rename(place, &aside).map_err(ModelError::file("replace", place))?;
+                let aside = aside(making);
+                set_aside(place, &aside)?;
                 fs::rename(making, place).map_err(ModelError::file("make", place))?;
                 fs::remove_dir_all(&aside).map_err(ModelError::file("remove", &aside))
             }
@@ -112,6 +148,24 @@ impl Store {
         let parent = place.parent().unwrap_or(place);
         File::open(parent).and_then(|folder| sync(&folder)).map_err(ModelError::file("write", parent))
     }
+}
+
+/// Where a folder waits for its removal.
+fn aside(making: &Path) -> PathBuf {
+    let mut name = making.as_os_str().to_owned();
+    name.push(OLD);
+    PathBuf::from(name)
+}
+
+/// Moves a folder to where it waits for its removal. What a killed process left there goes before.
+fn set_aside(path: &Path, aside: &Path) -> Result<(), ModelError> {
+    match fs::remove_dir_all(aside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(ModelError::file("remove", aside)(error));
+        }
+        _ => {}
+    }
+    fs::rename(path, aside).map_err(ModelError::file("replace", path))
 }
 
 /// Lets everybody read and enter; containers have users of their own.

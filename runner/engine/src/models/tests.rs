@@ -292,6 +292,30 @@ async fn a_wrong_hash_and_a_wrong_size_are_refused_and_nothing_of_them_is_kept()
 }
 
 #[tokio::test]
+async fn a_file_that_goes_on_after_its_end_is_left_there() {
+    let server = Server::start(|asked| if asked.number == 0 { Answer::Good } else { Answer::Endless }).await;
+    let ground = Ground::new();
+    let error = ground.fetch(&server).await.unwrap_err();
+    let expected = format!("expected {} bytes, and more came", WEIGHTS.len());
+    assert!(error.to_string().ends_with(&expected), "{error}");
+    assert_eq!((ground.part().as_str(), ground.presence()), ("", Presence::Missing));
+}
+
+#[tokio::test]
+async fn what_a_killed_replacement_left_is_in_nobodys_way() {
+    let server = Server::start(|_| Answer::Good).await;
+    let ground = Ground::new();
+    let folder = ground.fetch(&server).await.unwrap();
+    fs::remove_file(folder.join("config.json")).unwrap();
+    let name = folder.file_name().unwrap().to_str().unwrap();
+    let left = ground.folder.path().join(format!("cache/models/.making/{name}.old"));
+    fs::create_dir_all(&left).unwrap();
+    fs::write(left.join("config.json"), "{}").unwrap();
+    is_whole(&ground.fetch(&server).await.unwrap());
+    assert_eq!(ground.making(), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
 async fn the_token_reaches_the_first_host_alone_and_no_text() {
     let far = Server::start(|_| Answer::Good).await;
     let to = far.url();

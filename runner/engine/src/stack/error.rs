@@ -1,5 +1,6 @@
 //! Why a stack did not come up, or did not go down.
 
+use testbed_model::demand::Unmet;
 use testbed_model::event::{StackFailure, StackFailureCause};
 use testbed_model::exit_code::ExitCode;
 use testbed_model::grant::Ungranted;
@@ -71,6 +72,18 @@ pub enum StackError {
         /// Why.
         why: Box<Ungranted>,
     },
+    /// An image demands another driver, or other GPUs, than its service would have.
+    #[error("`{service}` of stack `{stack}` is not started: its image `{image}` wants {unmet}")]
+    Demand {
+        /// Profile.
+        stack: String,
+        /// Service.
+        service: String,
+        /// Its image, as the daemon knows it.
+        image: String,
+        /// What it wants, and what is here.
+        unmet: Box<Unmet>,
+    },
     /// The host does not say who this process is.
     #[error("the host does not say which process this is: {message}")]
     Host {
@@ -94,6 +107,11 @@ impl Hint for StackError {
             Self::Left { .. } => Some("`testbed gc` removes what dead runs left behind".to_owned()),
             Self::UnknownService { .. } | Self::Cancelled { .. } | Self::Host { .. } => None,
             Self::Gpus { why, .. } => why.hint(),
+            Self::Demand { .. } => Some(
+                "install a driver that serves it and start the host again; whoever knows that it runs with this one sets \
+                 `NVIDIA_DISABLE_REQUIRE: \"1\"` in the service's environment"
+                    .to_owned(),
+            ),
             Self::Daemon(error) => error.hint(),
         }
     }

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::StreamExt;
+use testbed_model::demand;
 use testbed_model::facts::Facts;
-use testbed_model::gpu::Source;
+use testbed_model::gpu::{Gpu, Source};
 use testbed_model::grant::{Grant, SeenGpus, ServiceGrant, Ungranted, discrepancy, grant};
 use testbed_model::stack::Stack;
 
+use super::error::StackError;
 use super::request::AGENT_PATH;
 use crate::docker::{ContainerId, Daemon, DaemonError, StdStream};
 use crate::host::lock::{self, FileLock};
@@ -83,6 +85,33 @@ impl Granted {
         };
         self.grant.services.iter().map(own).collect()
     }
+}
+
+/// Asks what the images of services with GPUs demand of driver and GPUs, before anything is made of them. One that the daemon does not have
+/// is told by what follows.
+pub(super) async fn check_demands(
+    daemon: &Daemon,
+    stack: &Stack,
+    granted: &Granted,
+) -> Result<(), StackError> {
+    let Some(accelerators) = &granted.pool.facts.accelerators else { return Ok(()) };
+    for (name, service) in &stack.services {
+        let Some(own) = granted.of(name) else { continue };
+        let Some(image) = daemon.image(&service.image_reference).await? else { continue };
+        let mut environment = image.environment;
+        environment.extend(service.environment.clone());
+        let is_own = |gpu: &&Gpu| own.gpus.iter().any(|granted| granted.index == gpu.index);
+        let gpus = accelerators.gpus.iter().filter(is_own);
+        if let Some(unmet) = demand::unmet(&environment, accelerators, gpus) {
+            return Err(StackError::Demand {
+                stack: stack.profile.clone(),
+                service: name.clone(),
+                image: service.image_reference.clone(),
+                unmet: Box::new(unmet),
+            });
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Granted {

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::LimitsRequest;
 use super::subset::{Section, open};
 use super::top::text_map;
+use super::{LimitsRequest, Marked};
 use crate::document::{Fields, Item, Value};
 use crate::span::Fault;
 use crate::stack::DeviceReservation;
@@ -14,6 +14,7 @@ use crate::stack::DeviceReservation;
 pub(super) struct Resources {
     pub limits: LimitsRequest,
     pub devices: Vec<DeviceReservation>,
+    pub named_gpus: Vec<Marked<String>>,
     pub ulimits: BTreeMap<String, (i64, i64)>,
 }
 
@@ -60,7 +61,13 @@ fn read_resources(item: &Item<'_>, resources: &mut Resources) -> Result<(), Faul
     if let Some(item) = fields.take("reservations") {
         let mut reservations = open(Section::Reservations, &item)?;
         if let Some(devices) = reservations.take("devices") {
-            resources.devices = devices.items()?.iter().map(device).collect::<Result<_, _>>()?;
+            for item in devices.items()? {
+                let (reservation, named) = device(&item)?;
+                if reservation.is_of_gpus() {
+                    resources.named_gpus.extend(named);
+                }
+                resources.devices.push(reservation);
+            }
         }
         reservations.finish(&[])?;
     }
@@ -76,7 +83,8 @@ fn once(item: &Item<'_>, other: Option<u64>, other_key: &str) -> Result<(), Faul
     }
 }
 
-fn device(item: &Item<'_>) -> Result<DeviceReservation, Fault> {
+/// A reservation, and the devices that it names with their places.
+fn device(item: &Item<'_>) -> Result<(DeviceReservation, Vec<Marked<String>>), Fault> {
     let mut fields = open(Section::Device, item)?;
     let capabilities =
         fields.require("capabilities").map_err(|fault| fault.with_hint("write `capabilities: [gpu]`"))?;
@@ -85,7 +93,15 @@ fn device(item: &Item<'_>) -> Result<DeviceReservation, Fault> {
     if let (Some(ids), true) = (&ids, count.is_some()) {
         return Err(ids.fault("and `count` exclude each other").with_hint("keep one of them"));
     }
-    let device_ids: Vec<String> = ids.map(|ids| ids.texts()).transpose()?.unwrap_or_default();
+    let mut named: Vec<Marked<String>> = Vec::new();
+    for item in ids.map(|ids| ids.items()).transpose()?.unwrap_or_default() {
+        let id = item.full_text()?;
+        if named.iter().any(|known| known.value == id) {
+            return Err(item.fault(format!("names `{id}` a second time")).with_hint("leave one of them out"));
+        }
+        named.push(Marked { value: id.to_owned(), mark: item.mark() });
+    }
+    let device_ids: Vec<String> = named.iter().map(|id| id.value.clone()).collect();
     // Compose: neither count nor ids means all.
     let count = if device_ids.is_empty() { Some(count.unwrap_or(-1)) } else { None };
     let reservation = DeviceReservation {
@@ -96,7 +112,7 @@ fn device(item: &Item<'_>) -> Result<DeviceReservation, Fault> {
         capabilities: capabilities.texts()?,
     };
     fields.finish(&[])?;
-    Ok(reservation)
+    Ok((reservation, named))
 }
 
 fn count(item: &Item<'_>) -> Result<i64, Fault> {

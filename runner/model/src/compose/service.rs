@@ -40,6 +40,7 @@ pub(super) fn read(name: &str, item: &Item<'_>, declared: &Declared) -> Result<S
         probe,
         limits: resources.limits,
         devices: std::mem::take(&mut resources.devices),
+        named_gpus: resources.named_gpus,
         shm_size: optional(&mut fields, "shm_size", Item::bytes)?,
         ulimits: resources.ulimits,
         cap_add: optional(&mut fields, "cap_add", capabilities)?.unwrap_or_default(),

@@ -317,8 +317,8 @@ impl<'i, 'a> Decision<'i, 'a> {
                 continue;
             }
             let facts = self.stack(environment)?.facts.clone();
-            // A profile that was named is to be executed whole, and so is every combination of a matrix: that is what one is for.
-            let whole = chosen || environment.profile.is_combination();
+            // A profile that was named is to be executed whole as well.
+            let whole = chosen || environment.profile.is_whole();
             if !whole {
                 considered.lanes.iter_mut().for_each(|lane| lane.covered_later.push(facts.clone()));
             }

@@ -1,10 +1,10 @@
 //! Environments to choose from: resolved profiles, each with the stack that it names.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::PlanError;
 use super::requirement::{self, Lack};
-use crate::compose::{self, ComposeFile, ServiceDefinition};
+use crate::compose::{self, ComposeFile, Marked, ServiceDefinition};
 use crate::facts::Facts;
 use crate::profile::{Resolved, Sourced};
 use crate::selection::{CasePattern, Expression};
@@ -79,7 +79,32 @@ impl Environment {
 
     /// All that the profile needs and a host with these facts lacks.
     pub fn lacks(&self, facts: &Facts) -> Vec<Lack> {
-        requirement::lacks(&self.profile.requirements, facts)
+        let mut lacks = requirement::lacks(&self.profile.requirements, facts);
+        lacks.extend(self.unknown_gpus(facts));
+        lacks
+    }
+
+    /// GPUs that services name and the host does not have.
+    fn unknown_gpus(&self, facts: &Facts) -> Vec<Lack> {
+        let gpus = facts.accelerators.as_ref().map(|all| all.gpus.as_slice()).filter(|gpus| !gpus.is_empty());
+        // Where there are none, that is told already.
+        let Some(gpus) = gpus else { return Vec::new() };
+        let on: BTreeSet<String> = self.profile.compose_profiles.value.iter().cloned().collect();
+        let named = self
+            .compose
+            .enabled(&on)
+            .flat_map(|(service, definition)| definition.named_gpus.iter().map(move |id| (service, id)));
+        let unknown = named.filter(|(_, id)| !gpus.iter().any(|gpu| gpu.is_named(&id.value)));
+        let lack = |(service, id): (&String, &Marked<String>)| {
+            let place = self.compose.fault(id.mark, "").place;
+            let indices: Vec<String> = gpus.iter().map(|gpu| gpu.index.to_string()).collect();
+            let (id, has) = (&id.value, indices.join(", "));
+            Lack {
+                message: format!("{place}: `{service}` names the GPU `{id}`, and this host has {has}"),
+                mend: Some("name GPUs by their index or UUID as `nvidia-smi -L` lists them".to_owned()),
+            }
+        };
+        unknown.map(lack).collect()
     }
 
     /// A name that the profile's own file gets wrong would silently have no effect. Inherited names are left alone,

@@ -61,6 +61,16 @@ pub enum PlanError {
         profile: String,
         /// What it needs, and what is here.
         reason: String,
+        /// What mends it, where something but another host does.
+        mends: Vec<String>,
+    },
+    /// One stack is wanted, and the profile is a matrix of several.
+    #[error("the profile `{profile}` is a matrix, and one of its combinations is wanted")]
+    Matrix {
+        /// Profile.
+        profile: String,
+        /// The names of its combinations.
+        combinations: Vec<String>,
     },
     /// No profile can run on this host.
     #[error("no profile can run here{}", list(reasons))]
@@ -119,7 +129,15 @@ impl Hint for PlanError {
             | Self::UnknownLane { suggestion, .. }
             | Self::UnknownMarker { suggestion, .. } => Some(suggestion.clone()),
             Self::NothingFits { .. } => Some("use a host that has what one of them needs".into()),
-            Self::Unmet { .. } => Some("leave `--profile` out to run what this host can run".into()),
+            Self::Unmet { mends, .. } if mends.is_empty() => {
+                Some("leave `--profile` out to run what this host can run".into())
+            }
+            Self::Unmet { mends, .. } => {
+                Some(format!("{}; without `--profile` runs what this host can run", mends.join("; ")))
+            }
+            Self::Matrix { combinations, .. } => {
+                Some(format!("name one of them: `{}`", combinations.join("`, `")))
+            }
         }
     }
 
@@ -140,6 +158,7 @@ impl Hint for PlanError {
             | Self::UnknownSuite { .. }
             | Self::UnknownLane { .. }
             | Self::Unmet { .. }
+            | Self::Matrix { .. }
             | Self::NothingFits { .. } => None,
         }
     }

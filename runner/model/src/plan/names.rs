@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Environment, Inputs, PlanError};
 use crate::facts::Facts;
-use crate::profile::{BASE, ProfileError};
+use crate::profile::{BASE, ProfileError, base_of};
 use crate::project::Suite;
 
 /// The environment of a name that was given on the command line, if it can run here.
@@ -15,10 +15,19 @@ pub(super) fn find<'e>(
     facts: &Facts,
 ) -> Result<&'e Environment, PlanError> {
     match environments.iter().find(|environment| environment.profile.name == name) {
-        Some(environment) => match environment.unmet(facts) {
-            None => Ok(environment),
-            Some(reason) => Err(PlanError::Unmet { profile: name.to_owned(), reason }),
-        },
+        Some(environment) => {
+            let Some(reason) = environment.unmet(facts) else { return Ok(environment) };
+            let mut mends: Vec<String> =
+                environment.lacks(facts).into_iter().filter_map(|it| it.mend).collect();
+            // What mends several lacks is said once.
+            mends.dedup();
+            Err(PlanError::Unmet { profile: name.to_owned(), reason, mends })
+        }
+        None if environments.iter().any(|known| base_of(&known.profile.name) == name) => {
+            let combinations = environments.iter().map(|known| known.profile.name.clone());
+            let combinations = combinations.filter(|known| base_of(known) == name).collect();
+            Err(PlanError::Matrix { profile: name.to_owned(), combinations })
+        }
         None if name == BASE => Err(PlanError::NoStack { profile: name.to_owned() }),
         None => Err(ProfileError::unknown(name, profiles.iter().map(String::as_str)).into()),
     }

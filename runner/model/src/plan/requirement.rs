@@ -33,9 +33,8 @@ pub fn lacks(needs: &Requirements, facts: &Facts) -> Vec<Lack> {
 /// What the profile needs of each of its GPUs.
 pub fn need(needs: &Requirements) -> Need {
     Need {
-        vram_bytes: needs.vram.as_ref().map_or(0, |vram| vram.value),
         compute_capability: needs.compute_capability.as_ref().map(|least| least.value.clone()),
-        name: None,
+        ..Need::as_sold(needs.vram.as_ref().map_or(0, |vram| vram.value))
     }
 }
 
@@ -57,27 +56,25 @@ fn architecture(needs: &Requirements, facts: &Facts) -> Option<Lack> {
 
 fn gpus(needs: &Requirements, facts: &Facts) -> Vec<Lack> {
     let wanted = needs.gpus.value;
+    let way = way(facts);
+    let no_way = way.clone().err().filter(|no_way| facts.gpus > 0 && *no_way != NoWay::Unasked);
+    let no_way = no_way.map(|no_way| Lack::new(no_way.to_string(), Some(no_way.mend())));
     if u64::from(facts.gpus) < wanted {
         let mut message = format!("it needs GPUs: {wanted}, and this host has {}", facts.gpus);
         if let Some(trouble) = &facts.gpu_trouble {
             message += &format!(" that can be asked ({trouble})");
         }
         let mend = facts.gpu_trouble.as_ref().map(|_| "mend the driver until `nvidia-smi` lists the GPUs");
-        return vec![Lack::new(message, mend)];
+        return [Lack::new(message, mend)].into_iter().chain(no_way).collect();
     }
-    let way = way(facts);
     let mut lacks = Vec::new();
     if let Some(accelerators) = &facts.accelerators {
         lacks.extend(fitting(wanted, &need(needs), accelerators));
         if way == Ok(Way::Cdi) {
-            lacks.extend(undescribed(wanted, accelerators, facts));
+            lacks.extend(undescribed(wanted, &need(needs), accelerators, facts));
         }
     }
-    if let Err(no_way) = way
-        && no_way != NoWay::Unasked
-    {
-        lacks.push(Lack::new(no_way.to_string(), Some(no_way.mend())));
-    }
+    lacks.extend(no_way);
     lacks
 }
 
@@ -98,11 +95,12 @@ fn fitting(wanted: u64, need: &Need, accelerators: &Accelerators) -> Option<Lack
 }
 
 /// GPUs that the engine passes by name must have a name.
-fn undescribed(wanted: u64, accelerators: &Accelerators, facts: &Facts) -> Option<Lack> {
+fn undescribed(wanted: u64, need: &Need, accelerators: &Accelerators, facts: &Facts) -> Option<Lack> {
     let daemon = facts.daemon.as_ref()?;
-    let nameless = accelerators.gpus.iter().filter(|gpu| cdi_name(daemon, gpu).is_none());
+    let fit = fit(accelerators, need);
+    let nameless = fit.iter().filter(|gpu| cdi_name(daemon, gpu).is_none());
     let nameless: Vec<u32> = nameless.map(|gpu| gpu.index).collect();
-    if count(accelerators.gpus.len() - nameless.len()) >= wanted {
+    if nameless.is_empty() || count(fit.len() - nameless.len()) >= wanted {
         return None;
     }
     let first = nameless.first().copied().unwrap_or_default();
@@ -145,9 +143,7 @@ fn memory(needs: &Requirements, facts: &Facts) -> Option<Lack> {
     if facts.memory_bytes >= needs.memory.value {
         return None;
     }
-    // Whole mebibytes are near enough, and never more than there is.
-    let has = facts.memory_bytes >> 20 << 20;
-    let (needs, has) = (bytes_text(needs.memory.value), bytes_text(has));
+    let (needs, has) = (bytes_text(needs.memory.value), memory_text(facts.memory_bytes));
     Some(Lack::new(format!("it needs {needs} of memory, and this host has {has}"), None))
 }
 
@@ -266,10 +262,22 @@ mod tests {
     }
 
     #[test]
+    fn that_no_gpu_gets_in_is_told_also_where_there_are_too_few() {
+        let one = Facts { daemon: Some(docker(&[], &["runc"])), ..facts(vec![gpu(0, "NVIDIA L4", 23)]) };
+        let told = told("gpus = 2", &one);
+        let both =
+            "it needs GPUs: 2, and this host has 1\nDocker 28.5.1 offers no way for GPUs into containers";
+        assert!(told.starts_with(both), "{told}");
+    }
+
+    #[test]
     fn a_gpu_without_a_name_cannot_be_passed_by_name() {
         let two = facts((0..2).map(|index| gpu(index, "NVIDIA H100 PCIe", 80)).collect());
         let named = |devices: &[&str]| Facts { daemon: Some(docker(devices, &["nvidia"])), ..two.clone() };
         assert_eq!(told("gpus = 1", &named(&["nvidia.com/gpu=1"])), "");
+        let mut uneven = named(&["nvidia.com/gpu=1"]);
+        uneven.accelerators = Some(host(vec![gpu(0, "NVIDIA H100 PCIe", 80), gpu(1, "Tesla T4", 15)]));
+        insta::assert_snapshot!(told("gpus = 1\nvram = \"40GiB\"", &uneven), @"GPU 0 has no CDI device such as `nvidia.com/gpu=0`; Docker knows nvidia.com/gpu=1 -> describe them again: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`");
         insta::assert_snapshot!(told("gpus = 2", &named(&["nvidia.com/gpu=1", "nvidia.com/gpu=all"])), @"GPU 0 has no CDI device such as `nvidia.com/gpu=0`; Docker knows nvidia.com/gpu=1, nvidia.com/gpu=all -> describe them again: `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`");
     }
 }

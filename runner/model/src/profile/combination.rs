@@ -16,7 +16,7 @@ pub const PLUS: char = '+';
 const FOLDER: &str = "overlays/";
 
 /// What an overlay can not set: what makes a profile the one that it is.
-const OF_PROFILES: [&str; 5] = ["extends", "stack", "order", "tiers", "axes"];
+const OF_PROFILES: [&str; 6] = ["extends", "stack", "order", "tiers", "whole", "axes"];
 
 /// The profile's own name in that of a combination.
 pub fn base_of(name: &str) -> &str {

@@ -117,7 +117,10 @@ impl Reader {
                     if overlays.is_empty() {
                         return Err(item.fault("must name at least one overlay"));
                     }
-                    self.axes.push(overlays.iter().map(|overlay| (item.mark(), overlay.clone())).collect());
+                    let items = item.items()?;
+                    let marked =
+                        items.iter().zip(overlays).map(|(item, overlay)| (item.mark(), overlay.clone()));
+                    self.axes.push(marked.collect());
                 }
                 self.marks.insert(path.clone(), item.key_mark());
                 let origin =

@@ -31,6 +31,8 @@ pub struct Resolved {
     pub compose_profiles: Sourced<Vec<String>>,
     /// Tiers that it serves, earliest first.
     pub tiers: Sourced<Vec<Tier>>,
+    /// Whether its own file has it executed whole.
+    pub whole: Option<Sourced<bool>>,
     /// Models that the stack needs.
     pub models: Sourced<Vec<String>>,
     /// Whether the stack may reach out.
@@ -167,6 +169,7 @@ impl Resolved {
             stack_layers: view.each(&["stack_layers"]),
             compose_profiles: view.need(View::texts, &["compose_profiles"])?,
             tiers: view.need(View::tiers, &["tiers"])?,
+            whole: view.boolean(&["whole"]),
             models: view.need(View::texts, &["models"])?,
             egress: view.need(View::boolean, &["egress"])?,
             images: view.table(&["images"]),
@@ -183,9 +186,10 @@ impl Resolved {
         })
     }
 
-    /// Whether overlays are laid over it.
-    pub fn is_combination(&self) -> bool {
-        self.name.contains(combination::PLUS)
+    /// Whether every case that it can execute is executed in it, also those that an earlier profile of the tier executes: if it
+    /// says so, or is a combination of a matrix, for that is what one is for.
+    pub fn is_whole(&self) -> bool {
+        self.name.contains(combination::PLUS) || self.whole.as_ref().is_some_and(|whole| whole.value)
     }
 
     /// Every value with its origin, in the order of the schema.

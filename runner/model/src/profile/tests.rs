@@ -19,13 +19,15 @@ const BUNDLED: [(&str, &str); 6] = [
 ];
 
 /// Overlays, and the matrices that are made of them.
-const OVERLAID: [(&str, &str); 16] = [
+const OVERLAID: [(&str, &str); 19] = [
     ("overlays/discovery-etcd", include_str!("../../../../envs/overlays/discovery-etcd.toml")),
     ("overlays/discovery-file", include_str!("../../../../envs/overlays/discovery-file.toml")),
     ("overlays/etcd-cluster", include_str!("../../../../envs/overlays/etcd-cluster.toml")),
     ("overlays/event-nats", include_str!("../../../../envs/overlays/event-nats.toml")),
     ("overlays/event-zmq", include_str!("../../../../envs/overlays/event-zmq.toml")),
     ("overlays/nats-cluster", include_str!("../../../../envs/overlays/nats-cluster.toml")),
+    ("overlays/observability", include_str!("../../../../envs/overlays/observability.toml")),
+    ("overlays/prometheus", include_str!("../../../../envs/overlays/prometheus.toml")),
     ("overlays/request-nats", include_str!("../../../../envs/overlays/request-nats.toml")),
     ("overlays/request-tcp", include_str!("../../../../envs/overlays/request-tcp.toml")),
     ("overlays/router-kv", include_str!("../../../../envs/overlays/router-kv.toml")),
@@ -33,6 +35,7 @@ const OVERLAID: [(&str, &str); 16] = [
     ("overlays/router-power-of-two", include_str!("../../../../envs/overlays/router-power-of-two.toml")),
     ("overlays/router-random", include_str!("../../../../envs/overlays/router-random.toml")),
     ("overlays/router-round-robin", include_str!("../../../../envs/overlays/router-round-robin.toml")),
+    ("mocker-observed", include_str!("../../../../envs/mocker-observed.toml")),
     ("mocker-planes", include_str!("../../../../envs/mocker-planes.toml")),
     ("mocker-registries", include_str!("../../../../envs/mocker-registries.toml")),
     ("mocker-routers", include_str!("../../../../envs/mocker-routers.toml")),

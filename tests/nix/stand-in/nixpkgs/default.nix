@@ -268,6 +268,9 @@ let
         };
     };
     python311 = python;
+    prometheus = hostTools "prometheus" [ "prometheus" ] // {
+      cli = hostTools "prometheus-cli" [ "promtool" ];
+    };
     glibc = runCommand "host-glibc" { } "mkdir -p $out/lib" // {
       static = runCommand "host-glibc-static" { } "mkdir -p $out/lib";
     };

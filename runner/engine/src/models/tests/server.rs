@@ -41,6 +41,8 @@ pub enum Answer {
     Linked(String),
     /// What was asked for, after a while.
     Slow(Duration),
+    /// More and more bytes, without a word of how many.
+    Endless,
 }
 
 /// One question.
@@ -158,6 +160,10 @@ async fn answered(asked: &Asked, answer: Answer) -> Response<Body> {
             Response::builder().status(429).header("retry-after", value).body(Body::empty()).unwrap()
         }
         Answer::Status(status) => empty(status),
+        Answer::Endless => {
+            let chunks = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from_static(&[b'x'; 4096])));
+            Response::builder().body(Body::from_stream(chunks)).unwrap()
+        }
         Answer::Redirect(to) => {
             let location = format!("{to}{}?Signature=x", asked.path);
             Response::builder().status(302).header("location", location).body(Body::empty()).unwrap()

@@ -164,6 +164,22 @@ fn a_profile_that_is_named_executes_all_that_applies_to_it() {
 }
 
 #[test]
+fn a_profile_that_says_so_executes_what_earlier_ones_execute_too() {
+    let text = include_str!("../../../../../envs/mocker-file.toml");
+    let world = world().profile("mocker-file", &format!("whole = true\n{text}"));
+    let plan = world.plan(Tier::Premerge, &[], &["e2e"]).unwrap();
+    assert_eq!(
+        executed(&plan),
+        [
+            "e2e@mocker e.py::test_any",
+            "e2e@mocker e.py::test_kv",
+            "e2e@mocker-file e.py::test_any",
+            "e2e@mocker-file e.py::test_file",
+        ]
+    );
+}
+
+#[test]
 fn an_unknown_marker_is_refused_with_the_nearest_one() {
     let mut world = world();
     let error = |world: &World, text: &str, suites: &[&str]| {

@@ -23,6 +23,12 @@ fn a_profile_that_this_host_cannot_serve_is_left_out_or_an_error_when_named() {
     the profile `mocker-file` cannot run here: it needs GPUs: 2, and this host has 0
     hint: leave `--profile` out to run what this host can run
     ");
+    world.facts.gpu_trouble = Some("NVML: no answer".to_owned());
+    let error = world.plan(Tier::Premerge, &["mocker-file"], &[]).unwrap_err();
+    insta::assert_snapshot!(shown(&error), @"
+    the profile `mocker-file` cannot run here: it needs GPUs: 2, and this host has 0 that can be asked (NVML: no answer)
+    hint: mend the driver until `nvidia-smi` lists the GPUs; without `--profile` runs what this host can run
+    ");
     world.facts.gpus = 2;
     world.facts.memory_bytes = 1 << 30;
     let error = world.plan(Tier::Premerge, &["mocker-file"], &[]).unwrap_err();
@@ -95,6 +101,12 @@ fn every_combination_of_a_matrix_is_executed_whole() {
     let whole = plan.lanes.iter().filter(|lane| lane.id.to_string().contains('+'));
     assert!(whole.clone().all(|lane| lane.covered_by.is_empty()));
     assert_eq!(plan.stacks.iter().filter(|stack| stack.facts["router"] == "random").count(), 1);
+    let environments = world.environments().unwrap();
+    let error = choose(&environments, Some("mocker-matrix"), &BTreeSet::new(), &world.facts).unwrap_err();
+    insta::assert_snapshot!(shown(&error), @"
+    the profile `mocker-matrix` is a matrix, and one of its combinations is wanted
+    hint: name one of them: `mocker-matrix+random`, `mocker-matrix+kv`
+    ");
     let premerge = world.plan(Tier::Premerge, &[], &["e2e"]).unwrap();
     assert!(premerge.lanes.iter().all(|lane| !lane.id.to_string().contains('+')));
 }

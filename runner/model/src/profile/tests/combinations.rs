@@ -74,7 +74,13 @@ fn names_that_are_no_overlays_are_told() {
     hint: name each overlay once
     ");
     assert!(refusal("moker+tcp", &[TCP]).starts_with("unknown profile `moker`\n"));
-    assert!(refusal("mocker+", &[TCP]).starts_with("unknown overlay ``"));
+    insta::assert_snapshot!(refusal("mocker+", &[TCP]), @"
+    `mocker+` has a `+` with no name beside it
+    hint: write `PROFILE+OVERLAY`, such as `mocker+request-tcp`
+    ");
+    for gap in ["+", "+tcp", "mocker++tcp", "mocker+tcp+"] {
+        assert!(refusal(gap, &[TCP]).contains("with no name beside it"), "{gap}");
+    }
     assert!(refusal("overlays/tcp", &[TCP]).starts_with("unknown profile"));
 }
 
@@ -95,9 +101,9 @@ fn a_matrix_stands_for_every_combination_of_its_axes() {
 fn an_axis_names_overlays_that_exist() {
     let text = "extends = \"mocker\"\n[axes]\nplane = [\"tcp\", \"nast\"]\n";
     insta::assert_snapshot!(refusal("m", &[TCP, NATS, ("m", text)]), @r#"
-    envs/m.toml:3:9: an axis names the unknown overlay `nast`
+    envs/m.toml:3:17: an axis names the unknown overlay `nast`
     3 | plane = ["tcp", "nast"]
-      |         ^
+      |                 ^
     hint: did you mean `nats`?
     "#);
     assert!(refusal("m", &[("m", "[axes]\nplane = []\n")]).contains("must name at least one overlay"));
