@@ -195,6 +195,7 @@ fn host_config(service: &Service, network: &str) -> HostConfig {
         tmpfs: Some(service.tmpfs.clone().into_iter().collect()),
         mounts: Some(service.mounts.iter().map(mount).collect()),
         ulimits: Some(ulimits.collect()),
+        cpu_shares: service.cpu_shares.map(i64::from),
         shm_size: service.shm_size.map(u64::cast_signed),
         init: service.init.then_some(true),
         ..HostConfig::default()

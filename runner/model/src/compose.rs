@@ -71,6 +71,8 @@ pub struct ServiceDefinition {
     pub devices: Vec<DeviceReservation>,
     /// GPUs among them that are named.
     pub named_gpus: Vec<Marked<String>>,
+    /// Shares of busy processors.
+    pub cpu_shares: Option<u32>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
     /// Ulimits: soft, hard.

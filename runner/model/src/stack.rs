@@ -86,6 +86,9 @@ pub struct Service {
     pub limits: Limits,
     /// Accelerators.
     pub devices: Vec<DeviceReservation>,
+    /// Shares of processors that are busy, beside the 1,024 of a service that says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<u32>,
     /// Size of `/dev/shm` in bytes.
     pub shm_size: Option<u64>,
     /// Ulimits by name: soft, hard.

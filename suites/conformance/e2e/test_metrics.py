@@ -87,9 +87,10 @@ async def test_in_flight_rises_with_open_streams_and_falls_back(frontend):
         return (await frontend.metrics()).total("dynamo_frontend_inflight_requests", model=frontend.model)
 
     assert await in_flight() == 0
-    async with frontend.open_stream(max_tokens=1500) as first, frontend.open_stream(max_tokens=1500) as second:
-        # Both are answered with a head already; when tokens come is the engine's affair.
-        await eventually(in_flight, lambda count: count == 2, what="both in flight")
+    async with frontend.open_stream(max_tokens=600) as first, frontend.open_stream(max_tokens=600) as second:
+        await first.next()
+        await second.next()
+        assert await in_flight() == 2
         await asyncio.gather(first.rest(), second.rest())
     await eventually(in_flight, lambda count: count == 0, what="nothing in flight")
 

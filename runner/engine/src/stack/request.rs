@@ -149,8 +149,8 @@ pub fn service(
         mounts: mounts.collect(),
         tmpfs: service.tmpfs.clone(),
         limits: Some(service.limits),
-        // The daemon's own share: who tests has less (see `exec::site`).
-        cpu_shares: None,
+        // The daemon's own share, unless the stack says so: who tests has less (see `exec::site`).
+        cpu_shares: service.cpu_shares,
         shm_size: service.shm_size,
         ulimits: service.ulimits.clone(),
         cap_add: service.cap_add.clone(),

@@ -199,7 +199,10 @@ impl FakeDaemon {
 
     /// Has a service's container end.
     pub fn end(&self, service: &str, code: i64) {
-        self.books.end(service, code, false);
+        let mut open = self.books.open.lock().unwrap();
+        let found = open.containers.iter().find(|(_, container)| container.service == service);
+        let Some(id) = found.map(|(id, _)| id.clone()) else { return };
+        self.books.end_container(&mut open, &id, code, false);
     }
 
     /// Ends every connection and answers no more.
@@ -226,13 +229,6 @@ impl Books {
         let actor = json!({ "ID": id, "Attributes": attributes });
         open.events.push(json!({ "Type": "container", "Action": action, "Actor": actor, "timeNano": 1 }));
         self.changes.send_modify(|count| *count += 1);
-    }
-
-    fn end(&self, service: &str, code: i64, oom_killed: bool) {
-        let mut open = self.open.lock().unwrap();
-        let found = open.containers.iter().find(|(_, container)| container.service == service);
-        let Some(id) = found.map(|(id, _)| id.clone()) else { return };
-        self.end_container(&mut open, &id, code, oom_killed);
     }
 
     fn end_container(&self, open: &mut Open, id: &str, code: i64, oom_killed: bool) {
@@ -430,10 +426,10 @@ fn start(books: &Arc<Books>, id: &str) -> Response {
     books.event(&mut open, id, "start", None);
     let behaviour = books.script.services.get(&container.service).cloned().unwrap_or_default();
     if let Some((after, code)) = behaviour.exit {
-        let books = Arc::clone(books);
+        let (books, id) = (Arc::clone(books), id.to_owned());
         tokio::spawn(async move {
             sleep(after).await;
-            books.end(&container.service, code, behaviour.oom_killed);
+            books.end_container(&mut books.open.lock().unwrap(), &id, code, behaviour.oom_killed);
         });
     }
     done()
@@ -582,15 +578,15 @@ fn attach(books: &Arc<Books>, request: Request, id: &str) -> Response {
     };
     let is_lane = service.starts_with("lane ");
     assert!(is_lane || service == AGENT_SERVICE, "nobody else is attached to");
-    let books = Arc::clone(books);
+    let (books, id) = (Arc::clone(books), id.to_owned());
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else { return };
         let (input, output) = tokio::io::split(TokioIo::new(upgraded));
         if is_lane {
             lane::play(&books, BufReader::new(input), output).await;
-            books.end(&service, 0, false);
+            books.end_container(&mut books.open.lock().unwrap(), &id, 0, false);
         } else {
-            play_agent(&books, BufReader::new(input), output).await;
+            play_agent(&books, &id, BufReader::new(input), output).await;
         }
     });
     (StatusCode::SWITCHING_PROTOCOLS, [(header::CONNECTION, "Upgrade"), (header::UPGRADE, "tcp")])
@@ -615,9 +611,10 @@ fn look(books: &Arc<Books>, request: Request, id: &str) -> Response {
         .into_response()
 }
 
-/// The agent answers what it is asked as the script says.
+/// The agent answers what it is asked as the script says, until its container ends.
 async fn play_agent(
     books: &Arc<Books>,
+    id: &str,
     input: impl tokio::io::AsyncBufRead + Unpin,
     mut output: impl tokio::io::AsyncWrite + Unpin,
 ) {
@@ -628,8 +625,7 @@ async fn play_agent(
             line = lines.next_line() => line,
             _ = changes.changed() => {
                 let open = books.open.lock().unwrap();
-                let agent = open.containers.values().find(|container| container.service == AGENT_SERVICE);
-                if agent.is_some_and(|agent| agent.exit.is_none()) { continue }
+                if open.containers.get(id).is_some_and(|agent| agent.exit.is_none()) { continue }
                 return;
             }
         };

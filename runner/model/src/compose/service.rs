@@ -41,6 +41,7 @@ pub(super) fn read(name: &str, item: &Item<'_>, declared: &Declared) -> Result<S
         limits: resources.limits,
         devices: std::mem::take(&mut resources.devices),
         named_gpus: resources.named_gpus,
+        cpu_shares: optional(&mut fields, "cpu_shares", cpu_shares)?,
         shm_size: optional(&mut fields, "shm_size", Item::bytes)?,
         ulimits: resources.ulimits,
         cap_add: optional(&mut fields, "cap_add", capabilities)?.unwrap_or_default(),
@@ -67,6 +68,15 @@ fn optional<'d, T>(
     read: impl FnOnce(&Item<'d>) -> Result<T, Fault>,
 ) -> Result<Option<T>, Fault> {
     fields.take(key).map(|item| read(&item)).transpose()
+}
+
+/// What Linux takes as shares of a control group.
+fn cpu_shares(item: &Item<'_>) -> Result<u32, Fault> {
+    let shares = item.integer()?;
+    if !(2..=262_144).contains(&shares) {
+        return Err(item.fault("must be from 2 to 262144").with_hint("a service that says nothing has 1024"));
+    }
+    Ok(shares)
 }
 
 /// `testbed/NAME`, with or without `:latest`: the lock pins what that is.

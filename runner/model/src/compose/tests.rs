@@ -80,6 +80,7 @@ services:
         reservations:
           devices: [{driver: nvidia, count: 2, capabilities: [gpu]}]
     pids_limit: ${PIDS:-128}
+    cpu_shares: 256
     shm_size: 1g
     ulimits: {nofile: 1024, memlock: {soft: -1, hard: -1}}
     cap_add: [CAP_SYS_PTRACE]
@@ -295,6 +296,10 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("    pids_limit: '12'", "4:17: `services.a.pids_limit` must be a whole number, not `12`"),
     ("    pids_limit: -1", "4:17: `services.a.pids_limit` is out of range: `-1`"),
+    (
+        "    cpu_shares: 1",
+        "4:17: `services.a.cpu_shares` must be from 2 to 262144",
+    ),
     (
         "    mem_limit: 5 apples",
         "4:16: `services.a.mem_limit` must be a size such as `512m` or `2GiB`, not `5 apples`",

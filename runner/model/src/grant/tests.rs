@@ -48,6 +48,7 @@ fn service(name: &str, count: Option<i64>, ids: &[&str]) -> Service {
         probe: None,
         limits: Limits { memory_bytes: 1 << 30, nano_cpus: 1_000_000_000, pids: 64 },
         devices: if count == Some(0) { Vec::new() } else { vec![reservation] },
+        cpu_shares: None,
         shm_size: None,
         ulimits: BTreeMap::new(),
         cap_add: BTreeSet::new(),

@@ -197,6 +197,7 @@ fn service(
         probe: definition.probe.clone(),
         limits: limits(environment, name, definition),
         devices: definition.devices.clone(),
+        cpu_shares: definition.cpu_shares,
         shm_size: definition.shm_size,
         ulimits: definition.ulimits.clone(),
         cap_add: hardening.cap_add,

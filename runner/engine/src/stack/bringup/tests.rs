@@ -32,6 +32,7 @@ pub fn service(name: &str, probe: Option<Probe>, depends_on: &[(&str, Condition)
         probe,
         limits: Limits { memory_bytes: 1, nano_cpus: 1, pids: 1 },
         devices: Vec::new(),
+        cpu_shares: None,
         shm_size: None,
         ulimits: BTreeMap::new(),
         cap_add: BTreeSet::new(),
