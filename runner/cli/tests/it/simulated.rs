@@ -117,8 +117,6 @@ fn told(site: &Site, fake: &FakeDaemon, arguments: &[&str], gpus: u32) -> String
     let arguments = [&["run", "premerge", "--facts", &facts], arguments].concat();
     let run = site.ended(site.command(arguments).env("DOCKER_HOST", fake.address()).env("NO_COLOR", "1"));
     assert_eq!(fake.left(), Vec::<String>::new(), "nothing is left");
-    // Shown where a snapshot differs.
-    println!("{}", run.told());
     let mut told = format!("exit {}\n", run.code().number());
     if !run.err.contains("record ") {
         return format!("{told}{}\n", run.told());

@@ -322,6 +322,7 @@ pub(crate) mod tests {
             probe: None,
             limits: Limits { memory_bytes: 1 << 30, nano_cpus: 1_000_000_000, pids: 256 },
             devices: Vec::new(),
+            cpu_shares: None,
             shm_size: None,
             ulimits: BTreeMap::new(),
             cap_add: BTreeSet::new(),

@@ -296,10 +296,7 @@ const REFUSED: &[(&str, &str)] = &[
     ),
     ("    pids_limit: '12'", "4:17: `services.a.pids_limit` must be a whole number, not `12`"),
     ("    pids_limit: -1", "4:17: `services.a.pids_limit` is out of range: `-1`"),
-    (
-        "    cpu_shares: 1",
-        "4:17: `services.a.cpu_shares` must be from 2 to 262144",
-    ),
+    ("    cpu_shares: 1", "4:17: `services.a.cpu_shares` must be from 2 to 262144"),
     (
         "    mem_limit: 5 apples",
         "4:16: `services.a.mem_limit` must be a size such as `512m` or `2GiB`, not `5 apples`",
