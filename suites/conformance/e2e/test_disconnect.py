@@ -36,7 +36,7 @@ async def test_disconnect_in_mid_stream_frees_the_worker(frontend, fleet):
         left_at = await produced(frontend) - produced_before
     await eventually(lambda: in_flight(fleet), lambda count: count == 0, what="worker free")
     await eventually(lambda: abandoned(fleet), lambda count: count > noticed_before, what="worker noticed")
-    # Of what was still to be made most never is. How much there was already when the client left is the machine's affair.
+    # Of what was still to be made most never is. How much there was when the client left is the machine's affair.
     assert await produced(frontend) - produced_before - left_at < (LONG - left_at) / 2
 
 

@@ -14,6 +14,24 @@ def registry(etcd_url):
     return Registry(etcd_url)
 
 
+def named(fleet, part):
+    """Find the one worker whose name begins so."""
+    (worker,) = [worker for worker in fleet if worker.name.startswith(part)]
+    return worker
+
+
+@pytest.fixture
+def prefill(fleet):
+    """The worker that reads prompts, in a stack of two."""
+    return named(fleet, "prefill")
+
+
+@pytest.fixture
+def decode(fleet):
+    """The worker that writes answers, in a stack of two."""
+    return named(fleet, "decode")
+
+
 @pytest.fixture
 async def prometheus(testbed_profile):
     """Prometheus, in a stack that has one."""

@@ -21,22 +21,10 @@ pytestmark = [
 
 
 @pytest.fixture
-def prefill(fleet):
-    (worker,) = [worker for worker in fleet if worker.name.startswith("prefill")]
-    return worker
-
-
-@pytest.fixture
-def decode(fleet):
-    (worker,) = [worker for worker in fleet if worker.name.startswith("decode")]
-    return worker
-
-
-@pytest.fixture
-def busy(frontend, prefill, stack_control, testbed_profile):
-    """Freezes the prefill worker with more prompts waiting at it than it takes at once, and says how many."""
+def busy(frontend, prefill, decode, stack_control, testbed_profile):
+    """Freezes the prefill worker with prompts until the router sends no more there, and says how many were sent."""
     tokens = testbed_profile.number("context_window") - 64
-    requests = 4
+    most = 8
 
     async def wait():
         # Whether it is answered at last or given up meanwhile is of no interest.
@@ -50,12 +38,21 @@ def busy(frontend, prefill, stack_control, testbed_profile):
 
     @asynccontextmanager
     async def busy():
+        before = await decode.handled()
         await asyncio.to_thread(stack_control.pause, prefill.name)
-        tasks = [asyncio.create_task(wait()) for _ in range(requests)]
+        tasks = []
+
+        async def arrived():
+            # One at a time: whose prompt is not counted yet does not keep the next from going there too.
+            return await waiting() >= len(tasks) * tokens, await decode.handled() > before
+
         try:
-            # A worker that is frozen for longer than its lease is gone for good.
-            await eventually(waiting, lambda seen: seen >= 3 * tokens, what="prompts at prefill", within_s=5.0)
-            yield requests
+            while not tasks or not (await arrived())[1]:
+                assert len(tasks) < most, f"{len(tasks)} prompts and the prefill worker is not busy"
+                tasks.append(asyncio.create_task(wait()))
+                # A worker that is frozen for longer than its lease is gone for good.
+                await eventually(arrived, any, what="prompt at a worker", within_s=5.0)
+            yield len(tasks)
         finally:
             await asyncio.to_thread(stack_control.unpause, prefill.name)
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -71,6 +68,11 @@ async def ask(frontend, prompt, **fields):
     return Answer(response.json())
 
 
+def reader(answer):
+    """Instance that read the prompt: the decode worker where no other is named."""
+    return answer.body["nvext"]["worker_id"].get("prefill_worker_id", answer.decode_worker)
+
+
 async def test_decode_worker_answers_alone_while_the_prefill_worker_is_busy(frontend, prefill, decode, busy):
     before = await prefill.handled(), await decode.handled()
     async with busy() as waiting:
@@ -79,3 +81,23 @@ async def test_decode_worker_answers_alone_while_the_prefill_worker_is_busy(fron
         # And what was to wait, as far as it came when enough waited already.
         assert before[1] + 3 <= await decode.handled() <= before[1] + 3 + waiting
     assert await prefill.handled() <= before[0] + waiting
+
+
+@pytest.mark.needs(engine="real")
+async def test_text_is_the_same_whoever_reads_the_prompt(frontend, prefill, decode, busy):
+    # Within one KV block, and over several: only whole ones could be reused.
+    prompts = [fresh(words) for words in (4, 60, 200)]
+
+    async def texts():
+        answers = [await ask(frontend, prompt, temperature=0, max_tokens=40) for prompt in prompts]
+        assert {answer.decode_worker for answer in answers} == {await decode.instance()}
+        return [answer.text for answer in answers], {reader(answer) for answer in answers}
+
+    disaggregated, readers = await texts()
+    assert readers == {await prefill.instance()}
+    async with busy():
+        aggregated, readers = await texts()
+    assert readers == {await decode.instance()}
+    assert aggregated == disaggregated
+    assert all(disaggregated)
+    assert len(set(disaggregated)) == len(prompts)

@@ -17,18 +17,6 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def prefill(fleet):
-    (worker,) = [worker for worker in fleet if worker.name.startswith("prefill")]
-    return worker
-
-
-@pytest.fixture
-def decode(fleet):
-    (worker,) = [worker for worker in fleet if worker.name.startswith("decode")]
-    return worker
-
-
 async def readiness(frontend):
     return (await frontend.http.get(f"/v1/models/{frontend.model}/ready")).json()
 
