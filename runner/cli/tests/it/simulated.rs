@@ -1,6 +1,7 @@
 //! GPU profiles from start to report, without a GPU: simulated hosts with one, two and eight of them, the repository's own profiles,
 //! stacks and images, and a fake container engine whose lanes tell what a small suite would.
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::json;
@@ -8,17 +9,6 @@ use testbed_model::exit_code::ExitCode;
 
 use crate::fake::{Behaviour, FakeDaemon, Script, TestCase};
 use crate::site::{Site, repository};
-
-const PROFILES: [&str; 8] = [
-    "vllm-agg",
-    "vllm-router",
-    "vllm-disagg",
-    "vllm-kvbm",
-    "sglang-agg",
-    "sglang-disagg",
-    "trtllm-agg",
-    "trtllm-disagg",
-];
 
 const PROJECT: &str = r#"
 [project]
@@ -32,6 +22,16 @@ type = "e2e"
 paths = ["tests"]
 profiles = ["mocker", "vllm-*", "sglang-*", "trtllm-*"]
 "#;
+
+/// All profiles of engines on GPUs.
+fn profiles() -> Vec<String> {
+    let files = fs::read_dir(repository().join("envs")).unwrap();
+    let names = files.filter_map(|file| Some(file.ok()?.path().file_stem()?.to_str()?.to_owned()));
+    let engines = ["vllm-", "sglang-", "trtllm-"];
+    let on_gpus =
+        |name: &String| engines.iter().any(|engine| name.starts_with(engine)) && !name.contains("-cpu");
+    names.filter(on_gpus).collect::<BTreeSet<_>>().into_iter().collect()
+}
 
 /// A host with so many H200, and an engine with NVIDIA's runtime.
 fn host(gpus: u32) -> String {
@@ -143,8 +143,8 @@ fn every_gpu_profile_runs_from_start_to_report_on_hosts_with_one_two_and_eight_g
     let site = site();
     let mut seen = String::new();
     for gpus in [1, 2, 8] {
-        for profile in PROFILES {
-            let told = told(&site, &fake(Script::default()), &["--profile", profile], gpus);
+        for profile in profiles() {
+            let told = told(&site, &fake(Script::default()), &["--profile", &profile], gpus);
             seen += &format!("{profile} with {gpus}: {told}");
         }
     }

@@ -155,6 +155,15 @@ services:
     }
 
     #[test]
+    fn a_layer_for_a_service_that_is_not_there_says_whose_fault_that_is() {
+        let base = Text { file: "compose/base.yaml", text: BASE };
+        let over = Text { file: "compose/over.yaml", text: "services: {etcd: {command: [etcd]}}" };
+        let error = parse_layers(base, &[over], &BTreeMap::new()).unwrap_err();
+        assert_eq!(error.to_string(), "compose/over.yaml:1:12: the service `etcd` has no `image`");
+        assert!(error.hint().is_some_and(|hint| hint.starts_with("no file under this one has that service")));
+    }
+
+    #[test]
     fn maps_are_merged_in_either_form_and_commands_are_replaced() {
         let merged = merged(&["services: {a: {command: [three], environment: {B: 3, C: 4}}}"]);
         let a = &merged.services["a"];

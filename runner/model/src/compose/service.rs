@@ -14,7 +14,13 @@ pub(super) fn read(name: &str, item: &Item<'_>, declared: &Declared) -> Result<S
     let mut fields = open(Section::Service, item)?;
     let Some(image) = fields.take("image") else {
         let fault = fields.fault(format!("the service `{name}` has no `image`"));
-        return Err(fault.with_hint("name an image of the lock: `image: testbed/NAME`"));
+        let hint = match item.key_mark().file {
+            0 => "name an image of the lock: `image: testbed/NAME`",
+            _ => {
+                "no file under this one has that service: leave the overlay out, or name an image: `image: testbed/NAME`"
+            }
+        };
+        return Err(fault.with_hint(hint));
     };
     let probe = fields.take("x-testbed").map(|item| probe::read_extension(&item)).transpose()?.flatten();
     let mut resources = resources::read(&mut fields)?;

@@ -103,8 +103,11 @@ impl<'d> Builder<'d> {
         for step in Parser::new_from_str_with_options(&self.document.text, options) {
             let (event, span) = step.map_err(|error| {
                 let message = error.info().to_lowercase().replace('\n', " ");
-                let fault =
-                    self.document.fault(self.mark(error.marker()), format!("not valid YAML: {message}"));
+                // JSON is YAML too, and who wrote it should not have to know.
+                let language = if self.document.file.ends_with(".json") { "JSON" } else { "YAML" };
+                let fault = self
+                    .document
+                    .fault(self.mark(error.marker()), format!("not valid {language}: {message}"));
                 fault.with_hint("check brackets, quotes and indentation here and right before")
             })?;
             if matches!(event, Event::DocumentStart(..)) {
@@ -351,6 +354,8 @@ mod tests {
     #[test]
     fn broken_syntax_names_its_place() {
         check("a: [1, 2\nb: 3\n", "f.yaml:2:2: not valid YAML: illegal placement of ':' indicator");
+        let fault = from_yaml("f.json", "{\"a\": [1, 2}").unwrap_err();
+        assert!(fault.to_string().starts_with("f.json:1:13: not valid JSON: "), "{fault}");
     }
 
     #[test]
