@@ -118,6 +118,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use crate::compose::{ComposeFile, Text, parse_layers};
+    use crate::hint::Hint as _;
     use crate::stack::Mount;
 
     const BASE: &str = "\

@@ -355,7 +355,7 @@ mod tests {
     fn broken_syntax_names_its_place() {
         check("a: [1, 2\nb: 3\n", "f.yaml:2:2: not valid YAML: illegal placement of ':' indicator");
         let fault = from_yaml("f.json", "{\"a\": [1, 2}").unwrap_err();
-        assert!(fault.to_string().starts_with("f.json:1:13: not valid JSON: "), "{fault}");
+        assert!(fault.to_string().starts_with("f.json:1:7: not valid JSON: "), "{fault}");
     }
 
     #[test]
