@@ -4,6 +4,7 @@
 //! the style of every scalar, which a typed deserializer does not hand on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use granit_parser::{Event, Marker, Parser, ScalarStyle, Span, options};
 
@@ -104,7 +105,8 @@ impl<'d> Builder<'d> {
             let (event, span) = step.map_err(|error| {
                 let message = error.info().to_lowercase().replace('\n', " ");
                 // JSON is YAML too, and who wrote it should not have to know.
-                let language = if self.document.file.ends_with(".json") { "JSON" } else { "YAML" };
+                let is_json = Path::new(&self.document.file).extension().is_some_and(|end| end == "json");
+                let language = if is_json { "JSON" } else { "YAML" };
                 let fault = self
                     .document
                     .fault(self.mark(error.marker()), format!("not valid {language}: {message}"));
